@@ -1,0 +1,1 @@
+"""Engines: pure functions from frames to instance tensors, one file per runtime."""

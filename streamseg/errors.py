@@ -1,0 +1,85 @@
+"""Every error that streamseg raises on purpose.
+
+    StreamsegError              one line for the user, an exit code for the shell
+    ├── ConfigError             a configuration value, option or class name that cannot be used
+    ├── SourceError             a source that cannot be opened or read
+    │   ├── SourceTimeout       no answer, or no frame, within the time allowed
+    │   └── CorruptSource       a source that decoded in part and then broke off
+    ├── EngineError             an engine file that cannot be loaded or run
+    │   └── NotAnEngine         a model file that does not meet the engine contract
+    ├── ExportError             a network that could not be exported, or whose export differs
+    ├── CheckpointError         a weights file that cannot be read or does not fit the model
+    ├── DatasetError            annotations or images that cannot be used
+    ├── SinkError               an output that cannot be opened or written
+    └── MissingDependency       an optional package that is not installed
+"""
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "CorruptSource",
+    "DatasetError",
+    "EngineError",
+    "ExportError",
+    "MissingDependency",
+    "NotAnEngine",
+    "SinkError",
+    "SourceError",
+    "SourceTimeout",
+    "StreamsegError",
+]
+
+
+class StreamsegError(Exception):
+    """An expected failure: its text is one line that names the cause and the cure."""
+
+    exit_code = 1
+
+
+class ConfigError(StreamsegError):
+    exit_code = 2
+
+
+class SourceError(StreamsegError):
+    exit_code = 3
+
+
+class SourceTimeout(SourceError):
+    pass
+
+
+class CorruptSource(SourceError):
+    pass
+
+
+class EngineError(StreamsegError):
+    exit_code = 4
+
+
+class NotAnEngine(EngineError):
+    pass
+
+
+class ExportError(StreamsegError):
+    exit_code = 4
+
+
+class CheckpointError(StreamsegError):
+    exit_code = 4
+
+
+class DatasetError(StreamsegError):
+    exit_code = 6
+
+
+class SinkError(StreamsegError):
+    exit_code = 5
+
+
+class MissingDependency(StreamsegError):
+    exit_code = 7
+
+    @classmethod
+    def of(cls, package: str, extra: str, purpose: str) -> "MissingDependency":
+        """The same sentence everywhere: what is missing, what for, how to install it."""
+        return cls(f"{purpose} needs {package}: pip install 'streamseg[{extra}]'")

@@ -1,0 +1,41 @@
+# Two commands: `make demo` and `make test`. Needs Python 3.11+, git and make.
+PYTHON ?= python3
+SOURCE ?=
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= out
+
+.PHONY: demo test lint benchmark clean
+
+# uv resolves the ordinary PyPI builds of torch and torchvision as one matching pair, which pip does not.
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "streamseg needs Python 3.11 or later; set PYTHON=python3.x" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+
+$(VENV)/.core: pyproject.toml | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[models,dev]'
+	@touch $@ $(VENV)/.core
+
+demo: $(VENV)/.core
+	$(BIN)/streamseg demo $(if $(SOURCE),'$(SOURCE)') --out $(OUT)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: $(VENV)/.dev lint
+	$(BIN)/python -m pytest
+
+benchmark: $(VENV)/.dev
+	mkdir -p $(OUT)
+	$(BIN)/python benchmarks/main_job.py --out $(OUT)/main_job.json
+
+clean:
+	rm -rf $(OUT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,17 +1,17 @@
 """Every error that streamseg raises on purpose.
 
-    StreamsegError              one line for the user, an exit code for the shell
-    ├── ConfigError             a configuration value, option or class name that cannot be used
-    ├── SourceError             a source that cannot be opened or read
-    │   ├── SourceTimeout       no answer, or no frame, within the time allowed
-    │   └── CorruptSource       a source that decoded in part and then broke off
-    ├── EngineError             an engine file that cannot be loaded or run
-    │   └── NotAnEngine         a model file that does not meet the engine contract
-    ├── ExportError             a network that could not be exported, or whose export differs
-    ├── CheckpointError         a weights file that cannot be read or does not fit the model
-    ├── DatasetError            annotations or images that cannot be used
-    ├── SinkError               an output that cannot be opened or written
-    └── MissingDependency       an optional package that is not installed
+StreamsegError              one line for the user, an exit code for the shell
+├── ConfigError             a configuration value, option or class name that cannot be used
+├── SourceError             a source that cannot be opened or read
+│   ├── SourceTimeout       no answer, or no frame, within the time allowed
+│   └── CorruptSource       a source that decoded in part and then broke off
+├── EngineError             an engine file that cannot be loaded or run
+│   └── NotAnEngine         a model file that does not meet the engine contract
+├── ExportError             a network that could not be exported, or whose export differs
+├── CheckpointError         a weights file that cannot be read or does not fit the model
+├── DatasetError            annotations or images that cannot be used
+├── SinkError               an output that cannot be opened or written
+└── MissingDependency       an optional package that is not installed
 """
 
 __all__ = [

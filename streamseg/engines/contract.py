@@ -12,10 +12,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +38,11 @@ CONTRACT_VERSION = 1
 INPUT_NAME = "frames"
 OUTPUT_NAMES = ("boxes", "scores", "classes", "masks", "count")
 PREFIX = "streamseg."
+MAKE_ONE = "streamseg export MODEL -o OUT.onnx"
 
 
-class EngineOutputs(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class EngineOutputs:
     """One batch of results. The arrays may be reused by the next call: copy what you keep."""
 
     boxes: NDArray[np.float32]
@@ -72,8 +75,6 @@ class EngineInfo:
 
 def metadata_from_info(info: EngineInfo) -> dict[str, str]:
     """The `streamseg.*` entries to store in the file (the input size is the graph's own)."""
-    import json
-
     return {
         PREFIX + "contract": str(CONTRACT_VERSION),
         PREFIX + "family": info.family,
@@ -91,18 +92,16 @@ def metadata_from_info(info: EngineInfo) -> dict[str, str]:
 
 def info_from_metadata(metadata: Mapping[str, str], input_hw: tuple[int, int], path: str) -> EngineInfo:
     """Read the entries back. Raises NotAnEngine, naming `path` and the command that makes an engine."""
-    import json
-
     if PREFIX + "contract" not in metadata:
         raise NotAnEngine(
-            f"{path}: not a streamseg engine (no streamseg.* metadata); make one with: streamseg export MODEL -o OUT.onnx"
+            f"{path}: not a streamseg engine (no streamseg.* metadata); make one with: {MAKE_ONE}"
         )
     try:
         get = {key.removeprefix(PREFIX): value for key, value in metadata.items()}
         if int(get["contract"]) != CONTRACT_VERSION:
             raise NotAnEngine(
                 f"{path}: engine contract {get['contract']}, this streamseg reads {CONTRACT_VERSION}; "
-                "export it again with: streamseg export MODEL -o OUT.onnx"
+                f"export it again with: {MAKE_ONE}"
             )
         blue, green, red = (int(v) for v in get["pad"].split(","))
         if get["resize"] not in ("stretch", "fit"):
@@ -122,7 +121,7 @@ def info_from_metadata(metadata: Mapping[str, str], input_hw: tuple[int, int], p
         )
     except (KeyError, ValueError, TypeError) as error:
         raise NotAnEngine(
-            f"{path}: damaged streamseg metadata ({error}); export it again with: streamseg export MODEL -o OUT.onnx"
+            f"{path}: damaged streamseg metadata ({error}); export it again with: {MAKE_ONE}"
         ) from error
 
 

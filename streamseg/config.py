@@ -1,0 +1,175 @@
+"""Typed configuration: defaults < YAML file < command line, checked before anything is opened."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from streamseg.errors import ConfigError
+
+__all__ = [
+    "CaptureConfig",
+    "EngineConfig",
+    "OutputConfig",
+    "OverlayConfig",
+    "RunConfig",
+    "TrackConfig",
+    "load_config",
+    "nearest",
+]
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class EngineConfig(Section):
+    path: str = "compact"
+    """An .onnx file, a checkpoint (.pth, for the torch runtime), or the name of a bundled engine."""
+    runtime: Literal["auto", "openvino", "onnxruntime", "torch"] = "auto"
+    """`auto` takes the fastest that is installed and says which."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """`auto` is BF16 where the CPU has it."""
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """CPU threads of the engine; all cores when left out."""
+
+
+class CaptureConfig(Section):
+    open_timeout_s: Seconds = 5.0
+    """A camera or stream that does not answer for so long is an error at start, a retry later."""
+    read_timeout_s: Seconds = 5.0
+    """A stream that delivers no frame for so long is taken to be disconnected."""
+    transport: Literal["tcp", "udp"] = "tcp"
+    """RTSP transport."""
+    size: tuple[int, int] | None = None
+    """Width and height to ask of a webcam."""
+    fps: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Frame rate to ask of a webcam; nominal rate of a folder of images."""
+
+
+class TrackConfig(Section):
+    enabled: bool = True
+    """Follow objects and give them ids."""
+    lost_seconds: Annotated[float, Field(gt=0, le=60)] | None = None
+    """How long an object may be out of sight and keep its id; the tracker's default when left out."""
+
+
+class OverlayConfig(Section):
+    trail_seconds: Annotated[float, Field(ge=0, le=60)] = 0.0
+    """Length of the trail behind each tracked object; 0 draws none."""
+    status: bool = True
+    """The small line with frames per second and age."""
+
+
+class OutputConfig(Section):
+    video: str | None = None
+    """.mp4 or .mkv, annotated."""
+    jsonl: str | None = None
+    """JSON Lines, one line per frame; `-` is standard output."""
+    images: str | None = None
+    """Folder for annotated images."""
+    show: bool = False
+    """A window."""
+    summary: str | None = None
+    """JSON file for the end-of-run summary."""
+
+
+class RunConfig(Section):
+    """All of one `streamseg run`."""
+
+    sources: tuple[str, ...] = ()
+    """Files, stream addresses, webcams (`0`), folders of images, or `synthetic[:SEED]`."""
+    engine: EngineConfig = EngineConfig()
+    score: Fraction = 0.3
+    """Instances below it are not drawn, written or given a new id."""
+    classes: tuple[str, ...] | None = None
+    """Names of classes to keep; all when left out."""
+    max_frames: Annotated[int, Field(ge=1)] | None = None
+    """Stop after so many frames of each source."""
+    drop: Literal["auto", "oldest", "never"] = "auto"
+    """When the engine is slower than the source: `oldest` keeps the newest frame, `never` waits.
+    `auto` is `oldest` for live sources and `never` for files."""
+    capture: CaptureConfig = CaptureConfig()
+    track: TrackConfig = TrackConfig()
+    overlay: OverlayConfig = OverlayConfig()
+    output: OutputConfig = OutputConfig()
+
+    @field_validator("sources", "classes", mode="before")
+    @classmethod
+    def _one_is_many(cls, value: Any) -> Any:
+        """A lone name may be written without a list, a webcam's number without quotes."""
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            value = [value]
+        return [str(v) if isinstance(v, int) else v for v in value] if isinstance(value, list) else value
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """` (did you mean X?)`, or nothing when no known name is close."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def load_config(path: str | None = None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
+    """Defaults, then the YAML file at `path`, then `overrides` (nested like the file).
+
+    Raises ConfigError, one line naming file, key and value.
+    """
+    merged = _merge(_read_yaml(path) if path else {}, overrides or {})
+    try:
+        return RunConfig.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(_first_complaint(error, path)) from error
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _read_yaml(path: str) -> dict[str, Any]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot read the configuration: {error}") from error
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected keys and values, found a {type(data).__name__}")
+    return data
+
+
+def _first_complaint(error: ValidationError, path: str | None) -> str:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    prefix = f"{path}: " if path else ""
+    if first["type"] == "extra_forbidden":
+        *parents, key = (str(part) for part in first["loc"])
+        known = list(_section(parents).model_fields)
+        return f"{prefix}unknown key {where!r}{nearest(key, known)}; known here: {', '.join(known)}"
+    return f"{prefix}{where}: {first['msg'].lower()}, got {first['input']!r}"
+
+
+def _section(parents: list[str]) -> type[BaseModel]:
+    model: type[BaseModel] = RunConfig
+    for name in parents:
+        annotation = model.model_fields[name].annotation
+        candidates = [annotation, *get_args(annotation)] if get_origin(annotation) else [annotation]
+        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return model

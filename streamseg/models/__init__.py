@@ -1,0 +1,1 @@
+"""Networks: from a normalised picture to raw heads. Everything after them is in `streamseg.export`."""

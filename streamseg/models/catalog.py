@@ -1,0 +1,110 @@
+"""The networks that have a name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from math import sqrt
+
+from streamseg.errors import ConfigError
+from streamseg.models.config import YolactConfig
+from streamseg.models.yolact import Yolact
+
+__all__ = ["COCO_CLASSES", "CONFIGS", "build_model"]
+
+COCO_CLASSES = (
+    *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat"),
+    *("traffic light", "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog"),
+    *("horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella"),
+    *("handbag", "tie", "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite"),
+    *("baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle"),
+    *("wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange"),
+    *("broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant"),
+    *("bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone"),
+    *("microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors"),
+    *("teddy bear", "hair drier", "toothbrush"),
+)
+
+CONFIGS: dict[str, YolactConfig] = {
+    "yolact_r50": YolactConfig(
+        name="yolact_r50",
+        classes=COCO_CLASSES,
+        input_hw=(550, 550),
+        block="bottleneck",
+        stem="conv7_pool",
+        stem_width=64,
+        stage_widths=(256, 512, 1024, 2048),
+        stage_blocks=(3, 4, 6, 3),
+        fpn_width=256,
+        fpn_extra_levels=2,
+        proto_widths=(256, 256, 256),
+        proto_up_width=256,
+        head_width=256,
+        mask_dim=32,
+        norm=False,
+        anchor_scales=(24, 48, 96, 192, 384),
+        square_anchors=True,
+    ),
+    "compact": YolactConfig(
+        name="compact",
+        classes=(
+            *(
+                "person",
+                "car",
+                "cat",
+                "dog",
+                "elephant",
+                "bear",
+                "tiger",
+                "deer",
+                "monkey",
+                "otter",
+                "turtle",
+            ),
+            "shape",
+        ),
+        input_hw=(320, 448),
+        block="basic",
+        stem="conv3",
+        stem_width=24,
+        stage_widths=(40, 80, 144, 224),
+        stage_blocks=(1, 2, 2, 2),
+        fpn_width=80,
+        fpn_extra_levels=1,
+        proto_widths=(80, 80),
+        proto_up_width=48,
+        head_width=96,
+        mask_dim=24,
+        norm=True,
+        anchor_scales=(24, 52, 116, 256),
+    ),
+}
+
+
+def build_model(
+    name: str, classes: Sequence[str] | None = None, input_hw: tuple[int, int] | None = None
+) -> Yolact:
+    """A network with random weights, optionally for other classes or another input size.
+
+    Anchors keep their size relative to the input: scaled by √(h·w) and cut to whole pixels, which for
+    square inputs are the values of upstream's im400 and im700 variants. Raises ConfigError.
+    """
+    if name not in CONFIGS:
+        near = get_close_matches(name, CONFIGS, n=1, cutoff=0)
+        raise ConfigError(f"model {name!r}: unknown; did you mean {near[0]!r}? Known: {', '.join(CONFIGS)}")
+    config = CONFIGS[name]
+    if classes is not None:
+        config = replace(config, classes=tuple(classes))
+    if input_hw is not None and input_hw != config.input_hw:
+        config = resized(config, input_hw)
+    return Yolact(config)
+
+
+def resized(config: YolactConfig, input_hw: tuple[int, int]) -> YolactConfig:
+    """`config` for another input size."""
+    if min(input_hw) < 64:
+        raise ConfigError(f"input size {input_hw[0]}x{input_hw[1]}: too small, at least 64 pixels a side")
+    ratio = sqrt(input_hw[0] * input_hw[1]) / sqrt(config.input_hw[0] * config.input_hw[1])
+    scales = tuple(float(int(scale * ratio)) for scale in config.anchor_scales)
+    return replace(config, input_hw=input_hw, anchor_scales=scales)

@@ -1,0 +1,1 @@
+"""Outputs: one file per kind, each a Sink (`base.py`)."""

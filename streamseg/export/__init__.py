@@ -1,0 +1,1 @@
+"""Network + fused tail → one ONNX file that meets the engine contract."""

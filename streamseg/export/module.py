@@ -1,0 +1,64 @@
+"""The whole engine as one torch module: frames in, instances out."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import torch
+from torch import Tensor, nn
+
+from streamseg.engines.contract import EngineInfo
+from streamseg.export.tail import InstanceTensors, YolactTail
+from streamseg.models.yolact import Yolact
+
+__all__ = ["EngineModule"]
+
+RGB_FROM_BGR = (2, 1, 0)
+
+
+class EngineModule(nn.Module):
+    """A YOLACT with normalisation before it and the tail behind it; meets the engine contract.
+
+    Takes `model` as it is: pass it in eval mode. Raises ExportError for options that cannot be met.
+    """
+
+    def __init__(self, model: Yolact, *, max_detections: int = 100, score_threshold: float = 0.0) -> None:
+        super().__init__()
+        self.model = model
+        self.tail = YolactTail(
+            model.priors,
+            len(model.config.classes),
+            max_detections=max_detections,
+            score_threshold=score_threshold,
+        )
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", _plane(model.config.mean_rgb), persistent=False)
+        self.register_buffer("std", _plane(model.config.std_rgb), persistent=False)
+
+    def forward(self, frames: Tensor) -> InstanceTensors:
+        """Instances of frames (B, h, w, 3) uint8 BGR."""
+        # To float first: TensorRT lets a uint8 input feed nothing but a cast.
+        planes = frames.float().permute(0, 3, 1, 2)[:, list(RGB_FROM_BGR)]
+        tensors: InstanceTensors = self.tail(*self.model((planes - self.mean) / self.std))
+        return tensors
+
+    def info(self, *, checkpoint: str = "", checkpoint_sha256: str = "") -> EngineInfo:
+        """What this engine says of itself."""
+        config = self.model.config
+        return EngineInfo(
+            family="yolact",
+            model=config.name,
+            classes=config.classes,
+            resize="stretch",
+            input_hw=config.input_hw,
+            max_detections=self.tail.max_detections,
+            score_threshold=self.tail.score_threshold,
+            checkpoint=checkpoint,
+            checkpoint_sha256=checkpoint_sha256,
+            version=version("streamseg"),
+        )
+
+
+def _plane(values: tuple[float, float, float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1)

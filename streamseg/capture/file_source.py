@@ -1,0 +1,153 @@
+"""Video files: whatever container and codec the FFmpeg inside PyAV reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+
+from streamseg.capture.decode import BgrConverter, open_container, reason, video_stream
+from streamseg.capture.media_clock import MediaClock
+from streamseg.capture.source import Source
+from streamseg.errors import CorruptSource, SourceError
+from streamseg.structures import Frame
+
+__all__ = ["FileSource"]
+
+_DEFAULT_FPS = 25.0
+
+
+class FileSource(Source):
+    """Every frame of a video file, with its true timestamp, upright.
+
+    The first frame is decoded on opening, so that a file without one is a SourceError at once. What is
+    damaged is left out; at the end CorruptSource says how much was decoded.
+    """
+
+    def __init__(self, path: str | Path, source_id: str) -> None:
+        super().__init__(source_id, live=False)
+        self._name = str(path)
+        self._container = _open(Path(path), self._name)
+        try:
+            self._stream = video_stream(self._container, self._name)
+            self._prepare()
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _prepare(self) -> None:
+        self._stream.thread_type = "AUTO"
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        self.fps = float(rate) if rate else None
+        self._clock = MediaClock(1 / (self.fps or _DEFAULT_FPS))
+        self._convert = BgrConverter()
+        self._index = 0
+        self._damaged = 0
+        self._seen_end: Fraction | None = None
+        self._decoded = self._decode()
+        self._first = next(self._decoded, None)
+        if self._first is None:
+            raise SourceError(f"{self._name}: no frame in it can be decoded{self._damage()}")
+        turned = round(self._first.rotation / 90) % 2
+        h, w = self._first.height, self._first.width
+        self.size_hw = (w, h) if turned else (h, w)
+        self.frame_count = self._stream.frames or self._count_from_duration()
+
+    def _count_from_duration(self) -> int | None:
+        end = _declared_end(self._stream, self._container)
+        return round(end * Fraction(self.fps)) if end and self.fps else None
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self._first is not None:
+            first, self._first = self._first, None
+            yield self._frame(first)
+        for picture in self._decoded:
+            if self._interrupted:
+                return
+            yield self._frame(picture)
+        if not self._interrupted:
+            self._check_complete()
+
+    def _frame(self, picture: av.VideoFrame) -> Frame:
+        stamp = None if picture.pts is None else float(picture.pts * picture.time_base)
+        pts_seconds = self._clock.seconds(stamp)
+        self.repaired_pts = self._clock.repaired
+        index, self._index = self._index, self._index + 1
+        return Frame(self._convert(picture), index, pts_seconds, time.monotonic_ns(), self.source_id)
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        """Frames in order; packets that cannot be decoded are counted and left out."""
+        for packet in self._packets():
+            try:
+                pictures = packet.decode()
+            except av.error.FFmpegError:
+                self._damaged += 1
+                continue
+            yield from pictures
+
+    def _packets(self) -> Iterator[av.Packet]:
+        """What the container holds, then the empty packet that flushes the decoder."""
+        packets = self._container.demux(self._stream)
+        while not self._interrupted:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError:
+                self._damaged += 1
+                yield av.Packet()
+                return
+            if packet is None:
+                return
+            self._damaged += packet.is_corrupt
+            if packet.pts is not None and packet.time_base is not None:
+                end = Fraction(packet.pts + (packet.duration or 0)) * packet.time_base
+                self._seen_end = max(end, self._seen_end or end)
+            yield packet
+
+    def _check_complete(self) -> None:
+        declared = _declared_end(self._stream, self._container)
+        if declared is not None and self._seen_end is not None:
+            missing = float(declared - self._seen_end)
+            # Two frames: containers round their durations.
+            if missing > 2 / (self.fps or _DEFAULT_FPS):
+                raise CorruptSource(
+                    f"{self._name}: cut off: {self._index} frames decoded, the last "
+                    f"{missing:.1f} s of {float(declared):.1f} s are missing"
+                )
+        if self._damaged:
+            raise CorruptSource(f"{self._name}: {self._index} frames decoded{self._damage()}")
+
+    def _damage(self) -> str:
+        return f", {self._damaged} damaged packets left out" if self._damaged else ""
+
+    def close(self) -> None:
+        self._container.close()
+
+
+def _open(path: Path, name: str) -> av.container.InputContainer:
+    if path.is_dir():
+        raise SourceError(f"{name}: is a folder, not a video file")
+    if not path.exists():
+        raise SourceError(f"{name}: no such file")
+    try:
+        # The protocol is spelled out so that a colon in a file's name is not taken for one.
+        return open_container(f"file:{path}")
+    except av.error.FFmpegError as error:
+        raise SourceError(f"{name}: cannot be read as video ({reason(error)})") from error
+
+
+def _declared_end(stream: av.VideoStream, container: av.container.InputContainer) -> Fraction | None:
+    """Where the container says that the video ends, in seconds; None when it does not say.
+
+    mp4 and avi have it in their index, Matroska in a tag. A transport stream has none: its duration is
+    estimated from its own last packets.
+    """
+    if "DURATION" in stream.metadata:
+        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+        return Fraction(int(hours) * 3600 + int(minutes) * 60) + Fraction(seconds)
+    if stream.frames and stream.duration and stream.time_base:
+        return Fraction(stream.duration + (stream.start_time or 0)) * stream.time_base
+    return None

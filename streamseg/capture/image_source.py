@@ -1,0 +1,77 @@
+"""A folder or a glob of images as a source."""
+
+from __future__ import annotations
+
+import glob
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from streamseg.capture.source import Source
+from streamseg.errors import SourceError
+from streamseg.structures import Frame
+
+__all__ = ["IMAGE_SUFFIXES", "ImageSource"]
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+_DEFAULT_FPS = 25.0
+
+
+class ImageSource(Source):
+    """The images of a folder, or those that match a glob, in natural order (img2 before img10).
+
+    Of a folder, files with the suffixes in IMAGE_SUFFIXES are taken, not those of folders in it; of a
+    glob all that match. Their media time is index / `fps`. Sizes may differ from image to image.
+    """
+
+    def __init__(self, pattern: str | Path, source_id: str, fps: float | None = None) -> None:
+        super().__init__(source_id, live=False)
+        self._paths = _listed(str(pattern))
+        self.fps = fps or _DEFAULT_FPS
+        self.frame_count = len(self._paths)
+        self._index = 0
+
+    def __iter__(self) -> Iterator[Frame]:
+        while not self._interrupted and self._index < len(self._paths):
+            index, self._index = self._index, self._index + 1
+            image = _read(self._paths[index])
+            self.size_hw = image.shape[0], image.shape[1]
+            yield Frame(image, index, index / (self.fps or _DEFAULT_FPS), time.monotonic_ns(), self.source_id)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _listed(pattern: str) -> list[Path]:
+    folder = Path(pattern)
+    if folder.is_dir():
+        paths = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
+        wanted = ", ".join(sorted(IMAGE_SUFFIXES))
+        missing = f"{pattern}: no images in this folder (looked for {wanted})"
+    else:
+        paths = [p for p in map(Path, glob.glob(pattern, recursive=True)) if p.is_file()]
+        missing = f"{pattern}: no file matches"
+    if not paths:
+        raise SourceError(missing)
+    return sorted(paths, key=_natural)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Sorts numbers within names by their value."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]
+
+
+def _read(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """BGR, upright (EXIF orientation applied)."""
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise SourceError(f"{path}: not an image that can be decoded; repair it or take it out")
+    return np.ascontiguousarray(image, np.uint8)

@@ -1,0 +1,81 @@
+"""What every source of frames is, and the settings they share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal
+
+from streamseg.structures import Frame
+
+__all__ = ["Source", "SourceOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """Settings of `open_source`; each kind of source reads those that concern it."""
+
+    open_timeout_s: float = 5.0
+    """Live: a first connection that takes longer is a SourceTimeout."""
+    read_timeout_s: float = 5.0
+    """Live: no frame for so long means disconnected."""
+    transport: Literal["tcp", "udp"] = "tcp"
+    """RTSP transport."""
+    wait_for_source: bool = False
+    """Live: keep trying when the first connection fails, instead of raising."""
+    max_backoff_s: float = 10.0
+    """Live: the longest pause between two attempts to connect."""
+    size_hw: tuple[int, int] | None = None
+    """Webcam: height and width to ask for. Synthetic: size of the scene."""
+    fps: float | None = None
+    """Webcam: rate to ask for. Images and synthetic: nominal rate."""
+
+
+class Source(ABC):
+    """An iterable of frames, to be passed over once, by one thread.
+
+    Opened by its constructor, which raises SourceError or SourceTimeout. Iteration ends at the end
+    of the source or after `interrupt`; what breaks on the way is raised from it. `close` is for the
+    thread that iterates (or for any, once the iteration has ended); `interrupt` may be called from
+    every thread at any time.
+    """
+
+    size_hw: tuple[int, int] | None = None
+    """Height and width of the frames in pixels, when known; may change while a live source runs."""
+    fps: float | None = None
+    """Nominal frames per second, when known."""
+    frame_count: int | None = None
+    """An estimate of the number of frames, when known."""
+    reconnects: int = 0
+    """How often a live source came back after it was lost."""
+    last_error: str | None = None
+    """Why a live source is disconnected now; None while frames flow."""
+    repaired_pts: int = 0
+    """Frames whose media time was missing or did not increase, and was made up."""
+
+    def __init__(self, source_id: str, live: bool) -> None:
+        self.source_id = source_id
+        self.live = live
+        self._interrupted = False
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames from here on."""
+
+    def interrupt(self) -> None:
+        """Make the iteration end soon, also when it is waiting for a frame. Thread-safe, idempotent."""
+        self._interrupted = True
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what the source holds. Idempotent."""
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from streamseg.errors import SinkError
-from streamseg.masks import rle
+from streamseg.masks import FrameMasks
 from streamseg.sinks.base import check_file_writable, write_failure
 from streamseg.structures import Result
 
@@ -96,6 +96,7 @@ def _instances(result: Result) -> list[dict[str, Any]]:
         found.class_id.tolist(),
         found.score.tolist(),
         found.xyxy.tolist(),
+        FrameMasks(found).rles,
         strict=True,
     )
     return [
@@ -104,9 +105,9 @@ def _instances(result: Result) -> list[dict[str, Any]]:
             "class": result.class_names[class_id],
             "score": round(score, 4),
             "box": [round(side, 2) for side in box],
-            "mask": rle(found.masks, found.xyxy, k),
+            "mask": rle,
         }
-        for k, (track_id, class_id, score, box) in enumerate(columns)
+        for track_id, class_id, score, box, rle in columns
     ]
 
 

@@ -6,7 +6,6 @@ Coordinates are pixels of the original frame unless a field says otherwise: x to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
@@ -169,6 +168,10 @@ class Tracks:
     def __len__(self) -> int:
         return len(self.id)
 
+    def select(self, index: Index) -> Tracks:
+        """The rows at `index`, (n,) integers or (N,) booleans; copies."""
+        return Tracks(self.id[index], self.age_seconds[index], self.state[index], self.xyxy[index])
+
     @classmethod
     def untracked(cls, instances: Instances) -> Tracks:
         """Every instance without an identity."""
@@ -191,8 +194,8 @@ class Result:
     """As long as `instances`."""
     class_names: tuple[str, ...]
     """The engine's classes; `class_names[class_id]`."""
-    stamps_ns: Mapping[str, int] = field(default_factory=dict)
-    """time.monotonic_ns() at which each stage finished with the frame, by stage name."""
+    stamps_ns: dict[str, int] = field(default_factory=dict)
+    """time.monotonic_ns() at which each stage finished with the frame, by stage name; each stage adds its own."""
     canvas: NDArray[np.uint8] | None = None
     """(H, W, 3) uint8 BGR, the frame with the overlay drawn on a copy; None when no sink needs it."""
 

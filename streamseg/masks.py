@@ -27,6 +27,7 @@ __all__ = [
     "Region",
     "Rle",
     "area",
+    "contours",
     "crop_iou",
     "full_frame",
     "mask_iou",
@@ -205,13 +206,23 @@ def polygons_from_region(mask: Region, tolerance_px: float = 1.0) -> list[NDArra
     pixel inside the mask's true edge, and leave it by at most `tolerance_px`
     (Douglas-Peucker). Parts without an inside, such as a lone pixel, have no ring.
     """
+    rings = (ring[:, 0] for ring in contours(mask, tolerance_px) if len(ring) >= 3)
+    return [ring.astype(np.float32) + np.float32(0.5) for ring in rings]
+
+
+def contours(mask: Region, tolerance_px: float = 0.0) -> list[NDArray[np.int32]]:
+    """Rings (n, 1, 2) of x y indices of the border pixels, outer edges and holes, as OpenCV draws them.
+
+    Simplified by Douglas-Peucker to within `tolerance_px`, where that is above 0.
+    """
     if not mask.bits.size:
         return []
     rings, _ = cv2.findContours(
         mask.bits.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE, offset=mask.origin_xy
     )
-    simple = (cv2.approxPolyDP(ring, tolerance_px, True) if tolerance_px > 0 else ring for ring in rings)
-    return [ring[:, 0].astype(np.float32) + np.float32(0.5) for ring in simple if len(ring) >= 3]
+    if tolerance_px > 0:
+        rings = [cv2.approxPolyDP(ring, tolerance_px, True) for ring in rings]
+    return [np.asarray(ring, np.int32) for ring in rings]
 
 
 def rle(masks: Masks, xyxy: NDArray[np.float32], k: int) -> Rle:

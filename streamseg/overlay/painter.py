@@ -1,0 +1,121 @@
+"""The picture people see: masks, outlines, labels, trails and a status line on a copy of the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.masks import FrameMasks, Region, contours
+from streamseg.overlay.labels import Labels, Style, style_for
+from streamseg.overlay.palette import PALETTE, Colour, colour_indices
+from streamseg.overlay.tint import Tint
+from streamseg.overlay.trails import Point, Trails
+from streamseg.structures import Frame, Instances, Tracks
+
+__all__ = ["Painter"]
+
+Image = NDArray[np.uint8]
+
+# Points of lines are given in sixteenths of a pixel.
+_SHIFT = 4
+
+
+class Painter:
+    """Draws instances on frames of any number of sources; one thread at a time.
+
+    Colours follow the track, or the class where there is no track. Keeps buffers of one frame's size and,
+    with `trail_seconds` above 0, the paths of recent tracks of each source.
+    """
+
+    def __init__(self, trail_seconds: float = 0.0) -> None:
+        self._trail_seconds = trail_seconds
+        self._trails: dict[str, Trails] = {}
+        self._tint = Tint()
+
+    def draw(
+        self,
+        frame: Frame,
+        instances: Instances,
+        tracks: Tracks,
+        class_names: Sequence[str],
+        *,
+        status: str = "",
+        masks: FrameMasks | None = None,
+    ) -> Image:
+        """A new (H, W, 3) uint8 BGR picture: the frame with everything drawn on it.
+
+        `status` is a line for the top left corner. `masks` are those of `instances`, if someone
+        else needs them too and they should be upsampled once only. An instance without any pixel
+        is shown by its box. Raises ValueError when the arguments do not belong to one frame.
+        """
+        _check(frame, instances, tracks)
+        canvas: Image = frame.image.copy()
+        style = style_for(frame.size_hw)
+        rows = colour_indices(instances, tracks).tolist()
+        colours: list[Colour] = [tuple(PALETTE[row].tolist()) for row in rows]
+        regions = (masks or FrameMasks(instances)).regions
+        lowest_first = np.argsort(instances.score, kind="stable").tolist()
+
+        self._tint.apply(canvas, [regions[k] for k in lowest_first], [rows[k] for k in lowest_first])
+        for k in lowest_first:
+            _outline(canvas, regions[k], instances.xyxy[k], colours[k], style.line)
+        if self._trail_seconds > 0:
+            self._draw_trails(canvas, frame, tracks, colours, style)
+        _label(canvas, style, instances, tracks, class_names, colours, status)
+        return canvas
+
+    def _draw_trails(
+        self, canvas: Image, frame: Frame, tracks: Tracks, colours: Sequence[Colour], style: Style
+    ) -> None:
+        trails = self._trails.setdefault(frame.source_id, Trails(self._trail_seconds))
+        paths = trails.update(frame.pts_seconds, tracks)
+        for track_id, colour in zip(tracks.id.tolist(), colours, strict=True):
+            if track_id in paths:
+                _polyline(canvas, paths[track_id], colour, style.line)
+
+
+def _check(frame: Frame, instances: Instances, tracks: Tracks) -> None:
+    if instances.masks.frame_hw != frame.size_hw:
+        raise ValueError(
+            f"Painter.draw: masks of a {instances.masks.frame_hw} frame on one of {frame.size_hw}"
+        )
+    if len(tracks) != len(instances):
+        raise ValueError(f"Painter.draw: {len(tracks)} tracks for {len(instances)} instances")
+
+
+def _outline(canvas: Image, region: Region, box: NDArray[np.float32], colour: Colour, line: int) -> None:
+    if not region.bits.size:
+        x1, y1, x2, y2 = np.rint(box).astype(int).tolist()
+        cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), colour, line)
+        return
+    # Antialiased lines cost by the segment: half a line's width of tolerance, which nobody sees, takes
+    # 4 of 5 of them away and the time from 0.20 to 0.04 ms per instance.
+    cv2.polylines(canvas, contours(region, 0.5 * line), True, colour, line, cv2.LINE_AA)
+
+
+def _polyline(canvas: Image, points: Sequence[Point], colour: Colour, line: int) -> None:
+    """A line through `points`, frame pixels from the corner of the first pixel."""
+    fixed = np.rint((np.array(points) - 0.5) * (1 << _SHIFT)).astype(np.int32)
+    cv2.polylines(canvas, [fixed], False, colour, line, cv2.LINE_AA, _SHIFT)
+
+
+def _label(
+    canvas: Image,
+    style: Style,
+    instances: Instances,
+    tracks: Tracks,
+    class_names: Sequence[str],
+    colours: Sequence[Colour],
+    status: str,
+) -> None:
+    labels = Labels(canvas, style)
+    if status:
+        labels.add_status(status)
+    columns = (instances.score, instances.class_id, tracks.id, instances.xyxy)
+    rows = zip(*(column.tolist() for column in columns), colours, strict=True)
+    for score, class_id, track_id, box, colour in sorted(rows, key=lambda row: -row[0]):
+        number = f" #{track_id}" if track_id >= 1 else ""
+        labels.add(class_names[class_id], f"{number} {score:.2f}", box, colour)

@@ -1,0 +1,64 @@
+"""255 colours that differ from their neighbours: one per track, or per class where nothing is tracked."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.structures import Instances, Tracks
+
+__all__ = ["PALETTE", "Colour", "colour_indices", "ink_on"]
+
+Colour = tuple[int, int, int]
+
+_GOLDEN_TURN = (5**0.5 - 1) / 2
+# Lightness and chroma alternate, so that hues which the golden turn brings close after 5, 8 or 13 steps
+# still differ. All are far enough from black and white to show on either.
+_LIGHTNESS = 0.72, 0.84, 0.60
+_CHROMA = 0.19, 0.15, 0.21
+
+
+def _srgb_from_oklch(lightness: float, chroma: float, turn: float) -> NDArray[np.float64]:
+    """(3,) red, green, blue, 0…1, clipped; Ottosson 2020, "A perceptual color space for image processing"."""
+    a, b = chroma * np.cos(2 * np.pi * turn), chroma * np.sin(2 * np.pi * turn)
+    to_lms = np.array(
+        [
+            [1, 0.3963377774, 0.2158037573],
+            [1, -0.1055613458, -0.0638541728],
+            [1, -0.0894841775, -1.2914855480],
+        ]
+    )
+    to_rgb = np.array(
+        [
+            [4.0767416621, -3.3077115913, 0.2309699292],
+            [-1.2684380046, 2.6097574011, -0.3413193965],
+            [-0.0041960863, -0.7034186147, 1.7076147010],
+        ]
+    )
+    linear = np.clip(to_rgb @ (to_lms @ [lightness, a, b]) ** 3, 0, 1)
+    rgb: NDArray[np.float64] = np.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055
+    )
+    return rgb
+
+
+def _made() -> NDArray[np.uint8]:
+    rows = [_srgb_from_oklch(_LIGHTNESS[n % 3], _CHROMA[n % 3], n * _GOLDEN_TURN % 1) for n in range(255)]
+    return np.round(np.array(rows)[:, ::-1] * 255).astype(np.uint8)
+
+
+PALETTE: NDArray[np.uint8] = _made()
+"""(255, 3) uint8 BGR."""
+
+
+def colour_indices(instances: Instances, tracks: Tracks) -> NDArray[np.int64]:
+    """(N,) rows of PALETTE: by track id, which starts at 1, and by class where there is none."""
+    index = np.where(tracks.id >= 1, tracks.id - 1, instances.class_id)
+    rows: NDArray[np.int64] = index % len(PALETTE)
+    return rows
+
+
+def ink_on(colour: Colour) -> Colour:
+    """Black or white, whichever is easier to read on `colour` (BGR; luma of BT.601)."""
+    blue, green, red = colour
+    return (0, 0, 0) if 0.114 * blue + 0.587 * green + 0.299 * red > 120 else (255, 255, 255)

@@ -62,13 +62,13 @@ def compare(reference: EngineOutputs, other: EngineOutputs, *, min_score: float 
     for b in range(len(reference.count)):
         pairs = _match(reference, other, b)
         floors = max(min_score, _cut(other, b)), max(min_score, _cut(reference, b))
-        for side, (outputs, used) in enumerate(((reference, pairs.keys()), (other, pairs.values()))):
-            alone = set(range(int(outputs.count[b]))) - set(used)
+        for side, (outputs, used) in enumerate(((reference, set(pairs)), (other, set(pairs.values())))):
+            alone = set(range(int(outputs.count[b]))) - used
             lonely[side] += sum(bool(outputs.scores[b, i] > floors[side]) for i in alone)
         strong = {i: j for i, j in pairs.items() if reference.scores[b, i] >= min_score}
         rows += [_differences(reference, other, b, i, j) for i, j in strong.items()]
-    columns = np.array(rows, np.float32).reshape(-1, 4).T
-    return Agreement(*columns, only_reference=lonely[0], only_other=lonely[1])
+    score, box, mask, cells = np.array(rows, np.float32).reshape(-1, 4).T
+    return Agreement(score, box, mask, cells, lonely[0], lonely[1])
 
 
 def _cut(outputs: EngineOutputs, b: int) -> float:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 import torch
 from torch import Tensor, nn
 
+from streamseg import __version__
 from streamseg.engines.contract import EngineInfo
 from streamseg.export.tail import InstanceTensors, YolactTail
 from streamseg.models.yolact import Yolact
@@ -56,7 +55,7 @@ class EngineModule(nn.Module):
             score_threshold=self.tail.score_threshold,
             checkpoint=checkpoint,
             checkpoint_sha256=checkpoint_sha256,
-            version=version("streamseg"),
+            version=__version__,
         )
 
 

@@ -161,7 +161,7 @@ def _check(module: EngineModule, content: bytes, tolerance: Tolerance, out_path:
         have, want = getattr(found, name), getattr(expected, name)
         if have.dtype != want.dtype or have.shape != want.shape:
             raise ExportError(
-                f"{out_path}: {name} is {have.dtype} {have.shape}, the network gives {want.dtype} {want.shape}"
+                f"{out_path}: {name} is {have.dtype} {have.shape}, expected {want.dtype} {want.shape}"
             )
     problem = _disagreement(compare(expected, found), tolerance)
     if problem:

@@ -35,13 +35,13 @@ class InstanceTensors(NamedTuple):
     boxes: Tensor
     """(B, K, 4) float32, x1 y1 x2 y2 relative to the input, not clipped."""
     scores: Tensor
-    """(B, K) float32, descending; 0 from `count` on."""
+    """(B, K) float32, descending; 0 from `number` on."""
     classes: Tensor
     """(B, K) int32, 0-based foreground class."""
     masks: Tensor
     """(B, K, mh, mw) uint8, probability × 255, zero outside the box."""
-    count: Tensor
-    """(B,) int32."""
+    number: Tensor
+    """(B,) int32, the contract's `count` (a tuple has a method of that name)."""
 
 
 class Corners(NamedTuple):
@@ -54,12 +54,8 @@ class Corners(NamedTuple):
     y2: Tensor
 
     def gather(self, index: Tensor) -> Corners:
-        """Columns `index` (B, n) of planes (B, P) → planes (B, n)."""
-        return Corners(*(plane.gather(1, index) for plane in self))
-
-    def unflatten(self, size: tuple[int, int]) -> Corners:
-        """Planes (B, a·b) → (B, a, b)."""
-        return Corners(*(plane.unflatten(1, size) for plane in self))
+        """Entries `index` (B, …) of planes (B, P) → planes of the index's shape."""
+        return Corners(*(plane.gather(1, index.flatten(1)).view_as(index) for plane in self))
 
 
 class YolactTail(nn.Module):
@@ -91,8 +87,7 @@ class YolactTail(nn.Module):
         """loc (B,P,4), conf (B,P,1+C) logits with background first, coeff (B,P,D), proto (B,mh,mw,D)."""
         corners = decode(loc, self.priors)
         scores, prior = class_candidates(conf, self.per_class)
-        boxes = corners.gather(prior.flatten(1)).unflatten((prior.shape[1], self.per_class))
-        scores = torch.where(suppressed(boxes), torch.full_like(scores, -1.0), scores)
+        scores = torch.where(suppressed(corners.gather(prior)), -1.0, scores)
         scores, flat = scores.flatten(1).topk(self.max_detections, dim=1)
         valid = scores > self.score_threshold
         kept = prior.flatten(1).gather(1, flat)
@@ -104,7 +99,7 @@ class YolactTail(nn.Module):
             scores=torch.where(valid, scores, 0.0),
             classes=torch.where(valid, classes, 0).to(torch.int32),
             masks=assemble_masks(chosen, proto, corners, valid),
-            count=valid.sum(1).to(torch.int32),
+            number=valid.sum(1).to(torch.int32),
         )
 
 
@@ -154,11 +149,12 @@ def suppressed(boxes: Corners) -> Tensor:
 def assemble_masks(coeff: Tensor, proto: Tensor, corners: Corners, valid: Tensor) -> Tensor:
     """sigmoid(coefficients · prototypes), zero outside the box ± one cell, × 255 → (B, K, mh, mw) uint8."""
     height, width = proto.shape[1], proto.shape[2]
-    logits = (coeff @ proto.permute(0, 3, 1, 2).flatten(2)).unflatten(2, (height, width))
+    logits = (coeff @ proto.permute(0, 3, 1, 2).flatten(2)).reshape(*coeff.shape[:2], height, width)
     in_x = inside(corners.x1 * width, corners.x2 * width, width).unsqueeze(-2)
     in_y = inside(corners.y1 * height, corners.y2 * height, height).unsqueeze(-1)
     rows = torch.where(in_y & valid[..., None, None], 255.0, 0.0)
-    return (logits.sigmoid() * in_x * rows).round().to(torch.uint8)
+    levels: Tensor = logits.sigmoid() * in_x * rows
+    return levels.round().to(torch.uint8)
 
 
 def inside(low: Tensor, high: Tensor, size: int) -> Tensor:

@@ -44,8 +44,8 @@ def video_stream(container: InputContainer, name: str) -> av.VideoStream:
     """The best video stream that FFmpeg can decode; raises SourceError naming what is there instead."""
     videos = [s for s in container.streams.video if not _is_cover(s)]
     if not videos:
-        kinds = sorted({s.type for s in container.streams}) or ["nothing"]
-        raise SourceError(f"{name}: no video in it, only {', '.join(kinds)}")
+        kinds = ", ".join(sorted({s.type for s in container.streams}))
+        raise SourceError(f"{name}: no video in it" + (f", only {kinds}" if kinds else ""))
     best = container.streams.best("video")
     stream = best if best in videos else videos[0]
     if stream.codec_context is None:

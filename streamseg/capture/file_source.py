@@ -1,7 +1,8 @@
-"""Video files: whatever container and codec the FFmpeg inside PyAV reads."""
+"""Video files, on disk or behind http: whatever container and codec the FFmpeg inside PyAV reads."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import av
 import av.error
+from av.container import InputContainer
 
 from streamseg.capture.decode import BgrConverter, open_container, reason, video_stream
 from streamseg.capture.media_clock import MediaClock
-from streamseg.capture.source import Source
+from streamseg.capture.network import ADDRESS, Peer, hang_up, open_address, peers_of
+from streamseg.capture.source import Source, SourceOptions
 from streamseg.errors import CorruptSource, SourceError
 from streamseg.structures import Frame
 
@@ -22,16 +25,21 @@ _DEFAULT_FPS = 25.0
 
 
 class FileSource(Source):
-    """Every frame of a video file, with its true timestamp, upright.
+    """Every frame of a video file (a path or an http address), with its true timestamp, upright.
 
     The first frame is decoded on opening, so that a file without one is a SourceError at once. What is
     damaged is left out; at the end CorruptSource says how much was decoded.
     """
 
-    def __init__(self, path: str | Path, source_id: str) -> None:
+    def __init__(self, path: str | Path, source_id: str, options: SourceOptions | None = None) -> None:
         super().__init__(source_id, live=False)
         self._name = str(path)
-        self._container = _open(Path(path), self._name)
+        self._peers: frozenset[Peer] = frozenset()
+        if ADDRESS.match(self._name):
+            self._peers = peers_of(self._name)
+            self._container = open_address(self._name, options or SourceOptions())
+        else:
+            self._container = _open_file(Path(path), self._name)
         try:
             self._stream = video_stream(self._container, self._name)
             self._prepare()
@@ -55,11 +63,13 @@ class FileSource(Source):
         turned = round(self._first.rotation / 90) % 2
         h, w = self._first.height, self._first.width
         self.size_hw = (w, h) if turned else (h, w)
-        self.frame_count = self._stream.frames or self._count_from_duration()
+        self.frame_count = self._expected()
 
-    def _count_from_duration(self) -> int | None:
-        end = _declared_end(self._stream, self._container)
-        return round(end * Fraction(self.fps)) if end and self.fps else None
+    def _expected(self) -> int | None:
+        """The index may count more frames than an edit list shows."""
+        end = _declared_end(self._stream)
+        timed = round(float(end) * self.fps) if end and self.fps else None
+        return min(timed or self._stream.frames, self._stream.frames) or timed
 
     def __iter__(self) -> Iterator[Frame]:
         if self._first is not None:
@@ -73,8 +83,7 @@ class FileSource(Source):
             self._check_complete()
 
     def _frame(self, picture: av.VideoFrame) -> Frame:
-        stamp = None if picture.pts is None else float(picture.pts * picture.time_base)
-        pts_seconds = self._clock.seconds(stamp)
+        pts_seconds = self._clock.seconds(picture.time)
         self.repaired_pts = self._clock.repaired
         index, self._index = self._index, self._index + 1
         return Frame(self._convert(picture), index, pts_seconds, time.monotonic_ns(), self.source_id)
@@ -83,32 +92,34 @@ class FileSource(Source):
         """Frames in order; packets that cannot be decoded are counted and left out."""
         for packet in self._packets():
             try:
-                pictures = packet.decode()
+                pictures = self._stream.codec_context.decode(packet)
             except av.error.FFmpegError:
                 self._damaged += 1
                 continue
             yield from pictures
 
-    def _packets(self) -> Iterator[av.Packet]:
-        """What the container holds, then the empty packet that flushes the decoder."""
+    def _packets(self) -> Iterator[av.Packet[av.VideoStream] | None]:
+        """What the container holds, then None, which flushes the decoder."""
         packets = self._container.demux(self._stream)
         while not self._interrupted:
             try:
-                packet = next(packets, None)
-            except av.error.FFmpegError:
-                self._damaged += 1
-                yield av.Packet()
-                return
-            if packet is None:
-                return
-            self._damaged += packet.is_corrupt
-            if packet.pts is not None and packet.time_base is not None:
-                end = Fraction(packet.pts + (packet.duration or 0)) * packet.time_base
-                self._seen_end = max(end, self._seen_end or end)
-            yield packet
+                packet = next(packets)
+            except (av.error.FFmpegError, StopIteration) as error:
+                self._damaged += not isinstance(error, StopIteration)
+                break
+            if packet.size:
+                self._note(packet)
+                yield packet
+        yield None
+
+    def _note(self, packet: av.Packet[av.VideoStream]) -> None:
+        self._damaged += packet.is_corrupt
+        if packet.pts is not None and packet.time_base is not None:
+            end = (packet.pts + (packet.duration or 0)) * packet.time_base
+            self._seen_end = max(end, self._seen_end or end)
 
     def _check_complete(self) -> None:
-        declared = _declared_end(self._stream, self._container)
+        declared = _declared_end(self._stream)
         if declared is not None and self._seen_end is not None:
             missing = float(declared - self._seen_end)
             # Two frames: containers round their durations.
@@ -121,13 +132,17 @@ class FileSource(Source):
             raise CorruptSource(f"{self._name}: {self._index} frames decoded{self._damage()}")
 
     def _damage(self) -> str:
-        return f", {self._damaged} damaged packets left out" if self._damaged else ""
+        return f", {self._damaged} damaged packet(s) left out" if self._damaged else ""
+
+    def interrupt(self) -> None:
+        super().interrupt()
+        hang_up(self._peers)
 
     def close(self) -> None:
         self._container.close()
 
 
-def _open(path: Path, name: str) -> av.container.InputContainer:
+def _open_file(path: Path, name: str) -> InputContainer:
     if path.is_dir():
         raise SourceError(f"{name}: is a folder, not a video file")
     if not path.exists():
@@ -136,18 +151,19 @@ def _open(path: Path, name: str) -> av.container.InputContainer:
         # The protocol is spelled out so that a colon in a file's name is not taken for one.
         return open_container(f"file:{path}")
     except av.error.FFmpegError as error:
-        raise SourceError(f"{name}: cannot be read as video ({reason(error)})") from error
+        why = f"{reason(error)}: not a video, or cut off before its index was written"
+        raise SourceError(f"{name}: cannot be read ({why})") from error
 
 
-def _declared_end(stream: av.VideoStream, container: av.container.InputContainer) -> Fraction | None:
+def _declared_end(stream: av.VideoStream) -> Fraction | None:
     """Where the container says that the video ends, in seconds; None when it does not say.
 
     mp4 and avi have it in their index, Matroska in a tag. A transport stream has none: its duration is
     estimated from its own last packets.
     """
-    if "DURATION" in stream.metadata:
-        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
-        return Fraction(int(hours) * 3600 + int(minutes) * 60) + Fraction(seconds)
+    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag:
+        return int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
     if stream.frames and stream.duration and stream.time_base:
         return Fraction(stream.duration + (stream.start_time or 0)) * stream.time_base
     return None

@@ -53,7 +53,9 @@ def _listed(pattern: str) -> list[Path]:
         wanted = ", ".join(sorted(IMAGE_SUFFIXES))
         missing = f"{pattern}: no images in this folder (looked for {wanted})"
     else:
-        paths = [p for p in map(Path, glob.glob(pattern, recursive=True)) if p.is_file()]
+        # Path.glob does not take patterns that begin with `..` or `/`.
+        matches = glob.glob(pattern, recursive=True)  # noqa: PTH207
+        paths = [p for p in map(Path, matches) if p.is_file()]
         missing = f"{pattern}: no file matches"
     if not paths:
         raise SourceError(missing)

@@ -4,56 +4,63 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from streamseg.capture.file_source import FileSource
+from streamseg.capture.image_source import ImageSource
+from streamseg.capture.live_source import LiveSource
+from streamseg.capture.network import ADDRESS
 from streamseg.capture.source import Source, SourceOptions
+from streamseg.capture.synthetic_source import SyntheticSource, parse_synthetic
+from streamseg.capture.webcam_source import WebcamSource
 
 __all__ = ["SourceOptions", "is_live", "open_source"]
 
 
+_VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+
+
 def is_live(spec: str) -> bool:
-    """Whether frames of this source come when they come: a webcam or an address. Opens nothing."""
-    return _is_webcam(spec) or _is_address(spec)
+    """Whether frames of this source come when they come: a webcam or a stream. Opens nothing.
+
+    A video file behind http is not live: it may be read as slowly as one likes.
+    """
+    return _is_webcam(spec) or _is_stream(spec)
 
 
 def open_source(spec: str, source_id: str, options: SourceOptions | None = None) -> Source:
     """Open a source; raises SourceError or SourceTimeout.
 
-    | spec                               | source                        |
-    |------------------------------------|-------------------------------|
-    | `0`, `/dev/video0`                 | webcam                        |
-    | `rtsp://…`, `http://…`, any scheme | live stream                   |
-    | `synthetic`, `synthetic:7?frames=9`| made-up scene                 |
-    | a folder, or a glob (`*`, `?`, `[`)| its images                    |
-    | anything else                      | video file                    |
+    | spec                                          | source          |
+    |-----------------------------------------------|-----------------|
+    | `0`, `/dev/video0`                            | webcam          |
+    | `rtsp://…`, `http://…`, any scheme            | live stream     |
+    | `http://…/clip.mp4`, .mkv, .mov, .webm, .avi  | video file      |
+    | `synthetic`, `synthetic:7?frames=300`         | synthetic scene |
+    | a folder, or a glob (`*`, `?`, `[`)           | its images      |
+    | anything else                                 | video file      |
     """
     options = options or SourceOptions()
     if _is_webcam(spec):
-        from streamseg.capture.webcam_source import WebcamSource
-
         return WebcamSource(spec, source_id, options)
-    if _is_address(spec):
-        from streamseg.capture.live_source import LiveSource
-
+    if _is_stream(spec):
         return LiveSource(spec, source_id, options)
     if re.match(r"synthetic(?=[:?]|$)", spec):
-        from streamseg.capture.synthetic_source import SyntheticSource, parse_synthetic
-
         return SyntheticSource(parse_synthetic(spec, options), source_id)
-    if _is_images(spec):
-        from streamseg.capture.image_source import ImageSource
-
+    if not ADDRESS.match(spec) and _is_images(spec):
         return ImageSource(spec, source_id, options.fps)
-    from streamseg.capture.file_source import FileSource
-
-    return FileSource(spec, source_id)
+    return FileSource(spec, source_id, options)
 
 
 def _is_webcam(spec: str) -> bool:
     return spec.isdecimal() or spec.startswith("/dev/video")
 
 
-def _is_address(spec: str) -> bool:
-    return re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", spec) is not None
+def _is_stream(spec: str) -> bool:
+    if not ADDRESS.match(spec):
+        return False
+    parts = urlsplit(spec)
+    return not (parts.scheme in ("http", "https") and parts.path.lower().endswith(_VIDEO_SUFFIXES))
 
 
 def _is_images(spec: str) -> bool:

@@ -1,0 +1,76 @@
+"""Cameras at this machine: `0`, `/dev/video0`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from streamseg.capture.reconnect import Picture, ReconnectingSource
+from streamseg.capture.source import SourceOptions
+from streamseg.errors import SourceError
+
+__all__ = ["WebcamSource"]
+
+# Uncompressed, a USB 2 camera does 720p at about 10 frames a second; those with MJPG do 30.
+_MJPG = cv2.VideoWriter.fourcc(*"MJPG")
+
+
+class WebcamSource(ReconnectingSource):
+    """Frames of a local camera; unplugged and plugged in again, it goes on. See ReconnectingSource.
+
+    `device` is an index or a path. Size and rate are those asked for in `options`, or the nearest that
+    the driver grants: after opening, `size_hw` and `fps` are what was granted, `asked` says what was
+    asked for. A read that hangs in the driver is broken off by OpenCV after 10 s.
+    """
+
+    def __init__(self, device: str | int, source_id: str, options: SourceOptions | None = None) -> None:
+        options = options or SourceOptions()
+        self.asked = options.size_hw, options.fps
+        self._device = str(device)
+        super().__init__(source_id, options)
+
+    def _connect(self) -> Iterator[Picture]:
+        camera = _opened(self._device, self._options)
+        try:
+            self.fps = camera.get(cv2.CAP_PROP_FPS) or None
+            while not self._interrupted:
+                delivered, image = camera.read()
+                if not delivered:
+                    raise SourceError(f"webcam {self._device}: unplugged, or no longer delivering frames")
+                stamp_ms = camera.get(cv2.CAP_PROP_POS_MSEC)
+                yield np.ascontiguousarray(image, np.uint8), stamp_ms / 1e3 if stamp_ms > 0 else None
+        finally:
+            camera.release()
+
+
+def _opened(device: str, options: SourceOptions) -> cv2.VideoCapture:
+    linux = sys.platform == "linux"
+    path = Path(f"/dev/video{device}" if device.isdecimal() else device)
+    if linux and not path.exists():
+        raise SourceError(f"webcam {device}: {path} does not exist; {_present()}")
+    backend = cv2.CAP_V4L2 if linux else cv2.CAP_ANY
+    camera = (
+        cv2.VideoCapture(int(device), backend) if device.isdecimal() else cv2.VideoCapture(device, backend)
+    )
+    if not camera.isOpened():
+        raise SourceError(
+            f"webcam {device}: cannot be opened; another program may be using it, it may not be a camera, "
+            "or this user may not be in the group `video`"
+        )
+    if options.size_hw is not None:
+        camera.set(cv2.CAP_PROP_FOURCC, _MJPG)
+        camera.set(cv2.CAP_PROP_FRAME_WIDTH, options.size_hw[1])
+        camera.set(cv2.CAP_PROP_FRAME_HEIGHT, options.size_hw[0])
+    if options.fps is not None:
+        camera.set(cv2.CAP_PROP_FPS, options.fps)
+    return camera
+
+
+def _present() -> str:
+    """Which cameras there are, in words."""
+    found = sorted(str(path) for path in Path("/dev").glob("video*"))
+    return f"there are {', '.join(found)}" if found else "no camera is attached to this machine"

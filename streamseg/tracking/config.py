@@ -26,17 +26,20 @@ class TrackerConfig:
     """Detections from here up to `high_score` only prolong a track seen in the frame before. Lower ones
     are ignored."""
     gate_iou: float = 0.3
-    """Least IoU of predicted and detected box, both enlarged after a long step, for a match to be possible."""
+    """Least IoU of predicted and detected box, both enlarged after a long step, for a match."""
     low_gate_iou: float = 0.5
     """The same for detections below `high_score`."""
     class_penalty: float = 0.1
     """Taken off the rank of a pair whose classes differ: decides between near equals, forbids nothing."""
     confirm_hits: int = 3
     """Frames a track must be seen in, without a miss, before it gets its id."""
-    lost_seconds: float = 1.0
+    lost_seconds: float = 1.2
     """How long an unseen track is kept, in media time; at least two steps of a slower stream."""
     nominal_step_seconds: float | None = None
-    """Usual time between frames of this stream; None: the median of the recent steps."""
+    """Usual time between frames of this stream; None: estimated from the recent steps.
+
+    Worth setting where the source tells its rate: an estimate cannot know that every frame it sees was
+    preceded by two dropped ones."""
 
     def __post_init__(self) -> None:
         for name in ("high_score", "low_score", "gate_iou", "low_gate_iou", "class_penalty"):
@@ -53,5 +56,5 @@ class TrackerConfig:
 
     @classmethod
     def for_score_threshold(cls, threshold: float) -> Self:
-        """Defaults for a pipeline that shows detections from `threshold` on; a third of it prolongs tracks."""
+        """For a pipeline that shows detections from `threshold` on; those from a third of it prolong tracks."""
         return cls(high_score=threshold, low_score=threshold / 3)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.masks import Crop
 from streamseg.tracking import motion
+from streamseg.tracking.detections import Detections, Outline
 
 __all__ = ["TrackTable"]
 
 Indices = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
-_COLUMNS = np.dtype(
+_ROW = np.dtype(
     [
         ("id", np.int64),
         ("hits", np.int64),
@@ -21,7 +21,8 @@ _COLUMNS = np.dtype(
         ("born", np.float64),
         ("seen", np.float64),
         ("state", np.float64, motion.STATE_SHAPE),
-    ]
+    ],
+    align=True,
 )
 
 
@@ -32,9 +33,9 @@ class TrackTable:
     """
 
     def __init__(self) -> None:
-        self._rows = np.zeros(0, _COLUMNS)
-        self.crops: list[Crop | None] = []
-        """Each track's mask when last seen; None when it was too small to compare."""
+        self._rows = np.zeros(0, _ROW)
+        self.outlines: list[Outline | None] = []
+        """Each track's mask when it was last seen; None where too small to compare."""
         self._next_id = 1
 
     def __len__(self) -> int:
@@ -46,14 +47,14 @@ class TrackTable:
         return self._rows["id"]
 
     @property
+    def hits(self) -> NDArray[np.int64]:
+        """(T,) moments at which it was seen."""
+        return self._rows["hits"]
+
+    @property
     def class_id(self) -> NDArray[np.int32]:
         """(T,) class when last seen."""
         return self._rows["class_id"]
-
-    @property
-    def hits(self) -> NDArray[np.int64]:
-        """(T,) frames it was seen in."""
-        return self._rows["hits"]
 
     @property
     def born(self) -> Floats:
@@ -72,21 +73,34 @@ class TrackTable:
 
     def keep(self, alive: NDArray[np.bool_]) -> None:
         """End every track that is not `alive` (T,)."""
-        if alive.all():
-            return
-        self._rows = self._rows[alive]
-        self.crops = [crop for crop, stays in zip(self.crops, alive, strict=True) if stays]
+        if not alive.all():
+            self._rows = self._rows[alive]
+            self.outlines = [self.outlines[row] for row in np.flatnonzero(alive).tolist()]
 
-    def add(self, state: Floats, class_id: NDArray[np.int32], crops: list[Crop | None], now: float) -> None:
-        """Begin tentative tracks in the given order."""
-        born = np.zeros(len(state), _COLUMNS)
-        born["id"], born["hits"], born["class_id"] = -1, 1, class_id
-        born["born"], born["seen"], born["state"] = now, now, state
+    def begin(self, found: Detections, which: Indices, now: float, pace_seconds: float) -> Indices:
+        """Begin a tentative track for each detection at `which`, in that order; their rows."""
+        if not len(which):
+            return which
+        born = np.zeros(len(which), _ROW)
+        born["id"], born["hits"], born["class_id"] = -1, 1, found.class_id[which]
+        born["born"] = born["seen"] = now
+        born["state"] = motion.initiate(found.measured[which], pace_seconds)
         self._rows = np.concatenate((self._rows, born))
-        self.crops += crops
+        self.outlines += [found.outlines[k] for k in which.tolist()]
+        return np.arange(len(self) - len(which), len(self))
+
+    def see(self, rows: Indices, found: Detections, which: Indices, now: float) -> None:
+        """Continue the tracks at `rows` with the detections at `which`."""
+        self.state[rows] = motion.correct(self.state[rows], found.measured[which])
+        # A second look at the same moment is no further evidence.
+        self.hits[rows] += self.seen[rows] < now
+        self.seen[rows] = now
+        self.class_id[rows] = found.class_id[which]
+        for row, k in zip(rows.tolist(), which.tolist(), strict=True):
+            self.outlines[row] = found.outlines[k]
 
     def confirm(self, rows: Indices) -> None:
-        """Give ids to tentative tracks, in order of birth."""
-        rows = np.sort(rows)
-        self._rows["id"][rows] = np.arange(self._next_id, self._next_id + len(rows))
-        self._next_id += len(rows)
+        """Give ids to the tentative tracks at `rows`, in order of birth."""
+        if len(rows):
+            self.id[np.sort(rows)] = np.arange(self._next_id, self._next_id + len(rows))
+            self._next_id += len(rows)

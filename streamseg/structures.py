@@ -195,7 +195,7 @@ class Result:
     class_names: tuple[str, ...]
     """The engine's classes; `class_names[class_id]`."""
     stamps_ns: dict[str, int] = field(default_factory=dict)
-    """time.monotonic_ns() at which each stage finished with the frame, by stage name; each stage adds its own."""
+    """time.monotonic_ns() when a stage had finished with the frame, by its name; each adds its own."""
     canvas: NDArray[np.uint8] | None = None
     """(H, W, 3) uint8 BGR, the frame with the overlay drawn on a copy; None when no sink needs it."""
 

@@ -1,0 +1,22 @@
+"""`streamseg engines`: what can be used, and from where."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from streamseg.cli.verbosity import Verbose
+
+__all__ = ["engines"]
+
+
+def engines(
+    folder: Annotated[str, typer.Argument(help="Folder with exported engines.")] = "engines",
+    verbose: Verbose = 0,
+) -> None:
+    """List the bundled engines and those in a folder, with their classes and measured mask AP."""
+    from streamseg.engine_files import describe_engines
+
+    for line in describe_engines(folder):
+        typer.echo(line)

@@ -1,0 +1,63 @@
+"""A run with a live line on stderr, signals handled, a summary at the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from streamseg.app import Job
+from streamseg.report import headline, status_line, summary, write_summary
+
+__all__ = ["run_with_live_line"]
+
+REFRESH_SECONDS = 0.25
+
+
+def run_with_live_line(job: Job) -> int:
+    """Run to the end and return the exit code: 0, or 130 / 143 after SIGINT / SIGTERM.
+
+    A failure is raised after every output is finished and the summary printed.
+    """
+    console = Console(stderr=True)
+    _say(console, headline(job))
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        try:
+            return job.run(REFRESH_SECONDS, lambda: live.update(Text(status_line(job)), refresh=True))
+        finally:
+            live.stop()
+            _print_summary(console, summary(job))
+            if job.config.output.summary:
+                write_summary(job, job.config.output.summary)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(Text(text), soft_wrap=True)
+
+
+def _print_summary(console: Console, numbers: dict[str, Any]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("source", "frames", "delivered", "dropped", "fps", "reconnects"):
+        table.add_column(heading, justify="left" if heading == "source" else "right")
+    for name, source in numbers["sources"].items():
+        drops = ", ".join(f"{n} {cause}" for cause, n in source["dropped"].items() if n) or "0"
+        table.add_row(
+            f"{name} ({source['spec']})",
+            str(source["captured"]),
+            str(source["delivered"]),
+            drops,
+            f"{source['fps']:.1f}",
+            str(source["reconnects"]),
+        )
+    console.print(table)
+    ages = Table(box=None, pad_edge=False)
+    for heading in ("age after", "p50 ms", "p95 ms", "p99 ms"):
+        ages.add_column(heading, justify="left" if heading == "age after" else "right")
+    for stage, age in numbers["age_ms"].items():
+        ages.add_row(stage, *(f"{age[f'{q}_ms']:.1f}" for q in ("p50", "p95", "p99")))
+    console.print(ages)
+    for path in numbers["outputs"]:
+        _say(console, f"wrote {path}")

@@ -1,0 +1,68 @@
+"""`streamseg run`: the main job."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from streamseg.cli.verbosity import Verbose
+
+__all__ = ["run"]
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SOURCE...",
+        help="A file, rtsp:// or http:// address, webcam (0, /dev/video0), folder of images, or synthetic.",
+        show_default=False,
+    ),
+]
+
+
+def option(help_text: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help_text, show_default=False, **more)
+
+
+def run(
+    sources: Sources = None,
+    engine: Annotated[
+        str | None, option("Engine file or name; default: compact, bundled.", "--engine")
+    ] = None,
+    runtime: Annotated[str | None, option("auto, openvino, onnxruntime or torch.", "--runtime")] = None,
+    precision: Annotated[str | None, option("auto, bf16 or fp32.", "--precision")] = None,
+    video: Annotated[str | None, option("Annotated video, .mp4 or .mkv.", "-o", "--output")] = None,
+    jsonl: Annotated[str | None, option("JSON Lines, one per frame; - is stdout.", "--jsonl")] = None,
+    images: Annotated[str | None, option("Folder for annotated images.", "--images")] = None,
+    show: Annotated[bool | None, option("Show a window; q closes it.", "--show")] = None,
+    classes: Annotated[str | None, option("Only these classes: person,car.", "--classes")] = None,
+    score: Annotated[float | None, option("Least score, 0 to 1; default 0.3.", "--score")] = None,
+    max_frames: Annotated[int | None, option("Stop after so many frames.", "--max-frames")] = None,
+    trail: Annotated[float | None, option("Trail behind each object, seconds.", "--trail")] = None,
+    drop: Annotated[str | None, option("auto, oldest or never.", "--drop")] = None,
+    summary: Annotated[str | None, option("Write the summary as JSON.", "--summary")] = None,
+    config: Annotated[str | None, option("YAML configuration; flags win over it.", "--config")] = None,
+    verbose: Verbose = 0,
+) -> None:
+    """Outline and follow every object of a video, camera or stream."""
+    from streamseg.app import build
+    from streamseg.cli.live_view import run_with_live_line
+    from streamseg.config import load_config
+
+    flags = {
+        "sources": sources or None,
+        "engine": {"path": engine, "runtime": runtime, "precision": precision},
+        "output": {"video": video, "jsonl": jsonl, "images": images, "show": show, "summary": summary},
+        "overlay": {"trail_seconds": trail},
+        "classes": [name.strip() for name in classes.split(",")] if classes else None,
+        "score": score,
+        "max_frames": max_frames,
+        "drop": drop,
+    }
+    raise typer.Exit(run_with_live_line(build(load_config(config, _given(flags)))))
+
+
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    """Without the flags that were not used, so that they do not hide the file's values."""
+    nested = {key: _given(value) if isinstance(value, dict) else value for key, value in flags.items()}
+    return {key: value for key, value in nested.items() if value not in (None, {})}

@@ -1,0 +1,89 @@
+"""What `streamseg export` and `streamseg engines` do: make engine files and describe them."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+from streamseg.engines.locate import list_engines, read_info
+from streamseg.errors import ConfigError, MissingDependency, NotAnEngine
+from streamseg.report import bundled_card
+
+__all__ = ["describe_engines", "export_engine"]
+
+
+def export_engine(
+    model: str,
+    output: str,
+    *,
+    weights: str | None = None,
+    size: str | None = None,
+    max_detections: int = 100,
+    score_threshold: float = 0.05,
+    half_weights: bool = False,
+) -> Path:
+    """Export a catalogued model, or a streamseg checkpoint, to the ONNX file `output`.
+
+    `weights` is a published state_dict for a catalogued model, `size` `HxW` in pixels. Raises
+    MissingDependency, ConfigError, CheckpointError, ExportError.
+    """
+    for package in ("torch", "onnx", "onnxscript"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingDependency.of(package, "models", "streamseg export")
+    from streamseg.export.onnx_export import export
+    from streamseg.models.catalog import build_model
+    from streamseg.models.checkpoint import load_checkpoint, load_weights
+
+    if Path(output).suffix != ".onnx":
+        raise ConfigError(f"{output}: an engine file ends in .onnx")
+    input_hw = _size(size) if size else None
+    if model.endswith(".pth"):
+        if weights or size:
+            raise ConfigError(f"{model}: a streamseg checkpoint has its own weights and size")
+        network, source = load_checkpoint(model), model
+    else:
+        network, source = build_model(model, input_hw=input_hw), weights
+        if weights is None:
+            raise ConfigError(
+                f"{model}: needs its weights, --weights FILE.pth; to use what is bundled: streamseg engines"
+            )
+        load_weights(network, weights)
+    return export(
+        network.eval(),
+        output,
+        max_detections=max_detections,
+        score_threshold=score_threshold,
+        half_weights=half_weights,
+        checkpoint=source,
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", text)
+    if match is None:
+        raise ConfigError(f"--size {text}: expected HEIGHTxWIDTH in pixels, such as 550x550")
+    return int(match[1]), int(match[2])
+
+
+def describe_engines(folder: str) -> list[str]:
+    """One paragraph for each engine that can be used by name or lies in `folder`."""
+    lines: list[str] = []
+    for name, path in list_engines(folder).items():
+        lines += _describe(name, path)
+    return lines or [f"no engines bundled or in {folder}; make one with: streamseg export MODEL -o OUT.onnx"]
+
+
+def _describe(name: str, path: Path) -> list[str]:
+    try:
+        info = read_info(path)
+    except NotAnEngine as error:
+        return [f"{name}  unusable: {error}"]
+    height, width = info.input_hw
+    card = bundled_card(path)
+    quality = f", mask AP {card['mask_ap']:.1f} (held-out images)" if card else ""
+    return [
+        f"{name}  {info.family} {info.model}, {width}x{height}, {len(info.classes)} classes{quality}",
+        f"    {path}",
+        f"    {', '.join(info.classes)}",
+    ]

@@ -35,6 +35,16 @@ def run_within_deadline(pipeline: Pipeline) -> None:
     assert pipeline.wait(DEADLINE_S), f"not ended: {pipeline.snapshot()}"
 
 
+def wait_until_full(pipeline: Pipeline) -> None:
+    """The sink of `build` holds its first item, and a put waits for room at each channel."""
+
+    def is_full() -> bool:
+        channels = pipeline.snapshot()["channels"]
+        return channels["segment"]["taken"] == 1 and all(c["waiting"] == 1 for c in channels.values())
+
+    wait_for(is_full)
+
+
 def assert_balanced(pipeline: Pipeline, *, captured: int, delivered: int, **dropped: int) -> None:
     ledger = pipeline.ledger()
     assert ledger.in_flight == 0
@@ -247,13 +257,13 @@ class TestStop:
         source, sink = p.made(p.Numbers, 10**9), p.made(p.Collect, gate=gate)
         pipeline = build(source, p.made(p.Work, lag=True), sink, capacity=3)
         pipeline.start()
-        wait_for(lambda: pipeline.snapshot()["channels"]["camera"]["waiting"] == 1)
+        wait_until_full(pipeline)
         pipeline.stop()
         assert pipeline.state == "stopping"
         gate.set()
         assert pipeline.wait(DEADLINE_S)
-        captured = pipeline.ledger().captured
-        assert captured >= 7
+        # In the sink 1, in each channel 3 and a waiting put; the stage holds one back.
+        captured = 1 + 2 * (3 + 1) + 1
         assert sink.it.items == list(range(captured))
         assert_balanced(pipeline, captured=captured, delivered=captured)
 
@@ -297,7 +307,8 @@ class TestStop:
         ledger = pipeline.ledger()
         assert sink.it.closed == 1
         assert ledger.delivered == len(sink.it.items) < 20
-        assert ledger.captured == source.it.yielded
+        # What was being read when stop() came is not captured any more.
+        assert source.it.yielded - ledger.captured in (0, 1)
         assert ledger.captured == ledger.delivered + ledger.dropped["abort"]
 
     def test_before_the_start_nothing_is_captured(self, p) -> None:
@@ -348,7 +359,7 @@ class TestAbort:
         source, stage, sink = p.made(p.Numbers, 10**9), p.made(p.Work, lag=True), p.made(p.Collect, gate=gate)
         pipeline = build(source, stage, sink, capacity=3)
         pipeline.start()
-        wait_for(lambda: pipeline.snapshot()["channels"]["camera"]["waiting"] == 1)
+        wait_until_full(pipeline)
         pipeline.abort()
         assert pipeline.state == "aborting"
         gate.set()

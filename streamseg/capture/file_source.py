@@ -83,7 +83,10 @@ class FileSource(Source):
             self._check_complete()
 
     def _frame(self, picture: av.VideoFrame) -> Frame:
-        pts_seconds = self._clock.seconds(picture.time)
+        # Not picture.time: frames that the flush brings out have a pts and no time base.
+        base = self._stream.time_base
+        stamp = None if picture.pts is None or base is None else float(picture.pts * base)
+        pts_seconds = self._clock.seconds(stamp)
         self.repaired_pts = self._clock.repaired
         index, self._index = self._index, self._index + 1
         return Frame(self._convert(picture), index, pts_seconds, time.monotonic_ns(), self.source_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -150,8 +151,7 @@ class Pipeline:
         Raises the first failure, as it was raised, with notes that name its part and all later
         failures; or StuckStage when parts outlast the grace.
         """
-        until_s = None if timeout is None else time.monotonic() + timeout
-        stuck = self._run.alive_at(until_s, or_given_up=True)
+        stuck = self._run.settle(math.inf if timeout is None else time.monotonic() + timeout)
         if stuck and not self._run.gave_up:
             return False
         error = StuckStage.of(stuck, f"{self._grace_s:g} s after the end") if stuck else None
@@ -166,7 +166,7 @@ class Pipeline:
 
     def join(self, deadline_s: float) -> None:
         """Wait at most `deadline_s` for every thread to end; raises StuckStage naming those that have not."""
-        stuck = self._run.alive_at(time.monotonic() + deadline_s, or_given_up=False)
+        stuck = self._run.alive_at(time.monotonic() + deadline_s)
         if stuck:
             raise StuckStage.of(stuck, f"after {deadline_s:g} s")
 

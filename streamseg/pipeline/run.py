@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -51,7 +53,8 @@ class Run:
         self._alive: list[Worker] = []
         self._opening = 0
         self._stopping = self._aborted = self._interrupted = False
-        self._give_up_s: float | None = None
+        self._abort_s = math.inf
+        self._give_up_s = math.inf
 
     @property
     def state(self) -> State:
@@ -92,14 +95,22 @@ class Run:
         for source in self._sources():
             source.output.close()
         if deadline_s is not None:
-            threading.Thread(
-                target=self._abort_after, args=(deadline_s,), name="streamseg stop deadline", daemon=True
-            ).start()
+            self._abort_within(deadline_s)
         self._interrupt()
 
-    def _abort_after(self, deadline_s: float) -> None:
-        if not self._over.wait(deadline_s):
-            self.abort()
+    def _abort_within(self, deadline_s: float) -> None:
+        """Abort after `deadline_s` unless all is over by then; of several deadlines the earliest counts."""
+        abort_s = time.monotonic() + deadline_s
+        with self._changed:
+            if self._aborted or abort_s >= self._abort_s:
+                return
+            self._abort_s = abort_s
+
+        def watch() -> None:
+            if not self._over.wait(deadline_s):
+                self.abort()
+
+        threading.Thread(target=watch, name="streamseg stop deadline", daemon=True).start()
 
     def abort(self) -> None:
         with self._changed:
@@ -110,18 +121,20 @@ class Run:
             channel.abort()
         self._interrupt()
 
-    def settle(self) -> list[Worker]:
-        """Wait for the end, or the end of the grace; gives the workers still alive."""
-        return self.alive_at(None, or_given_up=True)
+    def settle(self, until_s: float = math.inf) -> list[Worker]:
+        """As `alive_at`, but at most until the grace is over."""
+        return self._wait_for_end(lambda: min(until_s, self._give_up_s))
 
-    def alive_at(self, until_s: float | None, *, or_given_up: bool) -> list[Worker]:
+    def alive_at(self, until_s: float) -> list[Worker]:
         """Wait until `until_s` (time.monotonic), less when all have ended; gives the workers still alive."""
+        return self._wait_for_end(lambda: until_s)
+
+    def _wait_for_end(self, limit_s: Callable[[], float]) -> list[Worker]:
         if threading.current_thread() in self._threads.values():
             raise RuntimeError("a part of a pipeline cannot wait for the pipeline: it would wait for itself")
         with self._changed:
             while self._alive:
-                limits = [limit for limit in (until_s, or_given_up and self._give_up_s) if limit]
-                left = min(limits, default=float("inf")) - time.monotonic()
+                left = limit_s() - time.monotonic()
                 if left <= 0:
                     break
                 self._changed.wait(min(left, _POLL_S))
@@ -135,7 +148,7 @@ class Run:
     def gave_up(self) -> bool:
         """The grace is over."""
         with self._changed:
-            return self._give_up_s is not None and time.monotonic() >= self._give_up_s
+            return time.monotonic() >= self._give_up_s
 
     # -- told by the workers -------------------------------------------------------------------
 
@@ -175,8 +188,7 @@ class Run:
         return [worker for worker in self.workers if isinstance(worker, SourceWorker)]
 
     def _start_grace(self) -> None:
-        if self._give_up_s is None:
-            self._give_up_s = time.monotonic() + self._grace_s
+        self._give_up_s = min(self._give_up_s, time.monotonic() + self._grace_s)
 
     def _interrupt(self) -> None:
         with self._changed:

@@ -34,9 +34,13 @@ def stop_on_signals(
 ) -> Iterator[CaughtSignals]:
     """Within the block the first signal stops `pipeline` (draining `deadline_s` at most), others abort it.
 
-    Only for the main thread. The former handlers come back at the end.
+    The former handlers come back at the end. In a thread other than the main one, where Python allows no
+    handlers, the block runs without them.
     """
     caught = CaughtSignals()
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
     # A handler interrupts the main thread anywhere, with any lock held: all it may do is SimpleQueue.put,
     # which is reentrant. A thread of its own acts on it.
     arrived: queue.SimpleQueue[int | None] = queue.SimpleQueue()

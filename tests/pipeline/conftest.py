@@ -1,4 +1,4 @@
-"""Real, small parts to build pipelines from, and the check that no thread outlives its test."""
+"""Real, small parts to build pipelines from."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Collect:
 
 
 class Made:
-    """A factory that remembers what it made: pass `made(cls, ...)` to the pipeline, ask `.it` afterwards."""
+    """A factory that remembers what it made, as `.it`."""
 
     def __init__(self, make: Callable[[], object]) -> None:
         self.make = make
@@ -140,14 +140,3 @@ def parts() -> SimpleNamespace:
         Collect=Collect,
         made=lambda cls, *args, **kwargs: Made(lambda: cls(*args, **kwargs)),
     )
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_outlives_its_test() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    deadline = time.monotonic() + 2.0
-    while left := [thread.name for thread in threading.enumerate() if thread not in before]:
-        if time.monotonic() > deadline:
-            pytest.fail(f"threads left behind: {left}")
-        time.sleep(0.005)

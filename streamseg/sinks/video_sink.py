@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from streamseg.errors import ConfigError, SinkError
 from streamseg.sinks.base import canvas_of, check_file_writable, write_failure
+from streamseg.sinks.fragments import cut_to_whole_fragments
 from streamseg.structures import Result
 
 __all__ = ["VideoSink"]
@@ -98,11 +99,15 @@ class VideoSink:
             raise write_failure(self.path, error) from error
 
     def _abandon(self) -> None:
-        # The first error is on its way to the caller; closing the broken file can only repeat it.
-        if self._writer is not None:
-            with suppress(av.FFmpegError):
-                self._writer.container.close()
-            self._writer = None
+        if self._writer is None:
+            return
+        writer, self._writer = self._writer, None
+        # The first error is on its way to the caller; what fails now can only repeat it.
+        with suppress(av.FFmpegError):
+            writer.container.close()
+        if self.path.suffix.lower() == ".mp4":
+            with suppress(OSError):
+                cut_to_whole_fragments(self.path)
 
 
 class _Writer:

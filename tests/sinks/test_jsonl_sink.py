@@ -1,0 +1,213 @@
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco
+
+from streamseg.errors import SinkError
+from streamseg.masks import full_frame
+from streamseg.sinks.jsonl_sink import SCHEMA_VERSION, JsonlSink
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "jsonl.schema.json").read_text())
+JSON_TYPES = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "null": type(None),
+}
+
+
+def conforms(value, schema, at="line"):
+    """The part of JSON Schema that jsonl.schema.json uses; unknown keywords fail."""
+    known = {"$schema", "title", "type", "required", "additionalProperties", "properties", "items", "const"}
+    assert schema.keys() <= known | {"minimum", "maximum", "minItems", "maxItems", "pattern"}
+    if "const" in schema:
+        assert value == schema["const"], at
+        return
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    assert isinstance(value, tuple(t for name in types for t in np.atleast_1d(JSON_TYPES[name]))), at
+    if isinstance(value, dict):
+        assert value.keys() == set(schema["required"]) == schema["properties"].keys(), at
+        for key, each in value.items():
+            conforms(each, schema["properties"][key], f"{at}.{key}")
+    elif isinstance(value, list):
+        assert schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)), at
+        for i, each in enumerate(value):
+            conforms(each, schema["items"], f"{at}[{i}]")
+    elif isinstance(value, str):
+        assert re.search(schema.get("pattern", ""), value), at
+    elif value is not None:
+        assert schema.get("minimum", value) <= value <= schema.get("maximum", value), at
+
+
+def lines_of(path: Path) -> list[dict]:
+    text = path.read_text(encoding="utf-8")
+    assert text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "out.jsonl"
+
+
+def test_a_line_says_what_the_result_says(path, make_result, two_instances):
+    sink = JsonlSink(path)
+    before = datetime.now(UTC)
+    sink.write(make_result(12, 3.1400001, instances=two_instances, ids=[7, -1]))
+    sink.close()
+    (line,) = lines_of(path)
+    assert (line["schema"], line["source"], line["index"], line["pts"]) == (SCHEMA_VERSION, "cam", 12, 3.14)
+    assert abs((datetime.fromisoformat(line["captured"]) - before).total_seconds()) < 1
+    assert 0 <= line["age_ms"] < 1000
+    first, second = line["instances"]
+    assert (first["id"], first["class"], first["score"]) == (7, "café", 0.9123)
+    assert (second["id"], second["class"], second["score"]) == (None, "person", 0.5)
+    assert second["box"] == [80, 48, 120, 80]
+    assert sink.frames == 1
+
+
+def test_every_line_conforms_to_the_published_schema(path, make_result, two_instances):
+    sink = JsonlSink(path)
+    sink.write(make_result(0))
+    sink.write(make_result(1, instances=two_instances))
+    sink.write(make_result(2, instances=two_instances, ids=[1, 2]))
+    for line in lines_of(path):
+        conforms(line, SCHEMA)
+
+
+# pycocotools 2.0.11 under numpy 2.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_masks_decode_with_pycocotools_to_the_frame(path, make_result, two_instances):
+    sink = JsonlSink(path)
+    sink.write(make_result(instances=two_instances))
+    for k, instance in enumerate(lines_of(path)[0]["instances"]):
+        pixels = coco.decode(instance["mask"])
+        assert pixels.shape == (96, 128)
+        assert pixels.sum() > 500
+        np.testing.assert_array_equal(
+            pixels.astype(bool), full_frame(two_instances.masks, two_instances.xyxy, k)
+        )
+
+
+def test_the_age_is_the_time_since_capture(path, make_result):
+    result = make_result()
+    time.sleep(0.05)
+    JsonlSink(path).write(result)
+    assert 50 <= lines_of(path)[0]["age_ms"] < 1000
+
+
+def test_lines_are_in_the_file_before_the_next_frame(path, make_result):
+    sink = JsonlSink(path)
+    for i in range(3):
+        sink.write(make_result(i))
+        assert [line["index"] for line in lines_of(path)] == list(range(i + 1))
+
+
+def test_an_existing_file_is_replaced_by_the_first_frame_and_not_before(path, make_result):
+    path.write_text("precious\n")
+    sink = JsonlSink(path)
+    assert path.read_text() == "precious\n"
+    sink.write(make_result(5))
+    assert [line["index"] for line in lines_of(path)] == [5]
+
+
+def test_closing_twice_is_closing_once_and_writing_afterwards_is_refused(path, make_result):
+    sink = JsonlSink(path)
+    sink.close()
+    sink.close()
+    with pytest.raises(SinkError, match="already closed"):
+        sink.write(make_result())
+
+
+def test_a_dash_is_standard_output(capfd, make_result):
+    sink = JsonlSink("-")
+    sink.write(make_result(3))
+    sink.close()
+    assert json.loads(capfd.readouterr().out)["index"] == 3
+    os.fstat(1)  # still open
+
+
+def test_a_reader_that_goes_away_is_one_line(make_result, monkeypatch):
+    reading, writing = os.pipe()
+    monkeypatch.setattr(os, "dup", lambda fd: writing)
+    os.close(reading)
+    with pytest.raises(SinkError, match="standard output: the program reading it has gone away"):
+        JsonlSink("-").write(make_result())
+
+
+def test_a_missing_folder_is_reported_at_once(tmp_path):
+    with pytest.raises(SinkError, match="create it: mkdir -p"):
+        JsonlSink(tmp_path / "nowhere" / "out.jsonl")
+
+
+def test_a_full_device_is_one_line(make_result):
+    sink = JsonlSink("/dev/full")
+    with pytest.raises(SinkError, match=r"/dev/full: the disk is full"):
+        sink.write(make_result())
+    sink.close()
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from conftest import result
+from streamseg.errors import SinkError
+from streamseg.sinks.jsonl_sink import JsonlSink
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+sink = JsonlSink(sys.argv[1])
+try:
+    for i in range(100):
+        sink.write(result(i))
+except SinkError as error:
+    print(error)
+"""
+
+
+def test_a_line_that_does_not_fit_is_taken_back(path):
+    folder = str(Path(__file__).parent)
+    done = subprocess.run([sys.executable, "-c", LIMITED, str(path), folder], capture_output=True, text=True)
+    assert re.fullmatch(rf"{path}: too large for this file system .*\n", done.stdout), done.stderr
+    lines = lines_of(path)
+    assert [line["index"] for line in lines] == list(range(len(lines)))
+    assert 800 < path.stat().st_size <= 1000
+
+
+KILLED = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from conftest import result
+from streamseg.sinks.jsonl_sink import JsonlSink
+
+sink = JsonlSink(sys.argv[1])
+for i in range(1_000_000):
+    sink.write(result(i))
+    print(i, flush=True)
+"""
+
+
+def test_a_kill_leaves_whole_lines(path):
+    folder = str(Path(__file__).parent)
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(path), folder], stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        for reported in process.stdout:
+            if int(reported) == 200:
+                process.kill()
+                break
+    assert process.returncode == -9
+    lines = lines_of(path)
+    assert len(lines) >= 201
+    assert [line["index"] for line in lines] == list(range(len(lines)))

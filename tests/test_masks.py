@@ -19,7 +19,6 @@ from streamseg.masks import (
     region,
     regions,
     rle,
-    rles_from_regions,
     tight_crops,
 )
 from streamseg.structures import Instances, Masks
@@ -43,7 +42,7 @@ def upsampled(masks: Masks, k: int) -> NDArray[np.float64]:
 
 def assert_same_but_at_one_half(got: NDArray[np.bool_], soft: NDArray[np.float64]) -> None:
     differ = got != (soft > 127.5)
-    assert np.abs(soft[differ] - 127.5).max(initial=0) < 0.01
+    assert np.abs(soft[differ] - 127.5).max(initial=0) < 1e-3
 
 
 @st.composite
@@ -226,7 +225,6 @@ def test_no_instances_give_empty_lists() -> None:
     assert len(shared) == 0
     assert regions(instances) == shared.regions == shared.rles == shared.areas == []
     assert tight_crops(instances.masks) == []
-    assert rles_from_regions([], (720, 1280)) == []
 
 
 def test_frame_masks_upsample_once() -> None:

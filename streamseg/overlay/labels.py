@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.overlay.palette import Colour, ink_on
+from streamseg.overlay.palette import Colour
 
 __all__ = ["Labels", "Rect", "Style", "printable", "style_for"]
 
@@ -24,6 +24,8 @@ HAS_UNICODE = int(cv2.__version__.partition(".")[0]) >= 5
 
 # OpenCV 5 wraps a text that meets the edge of its image; getTextSize may be a pixel short.
 _SLACK = 2
+
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
 
 class Rect(NamedTuple):
@@ -76,25 +78,41 @@ def printable(text: str, has_unicode: bool = HAS_UNICODE) -> str:
 
 
 class Labels:
-    """Places and draws the labels of one frame, the first ones added getting the best places."""
+    """The labels of one frame; the first ones added get the best places and lie on top."""
 
     def __init__(self, canvas: NDArray[np.uint8], style: Style) -> None:
         self._canvas = canvas
         self._style = style
-        self._taken: list[Rect] = []
+        self._placed: list[tuple[Rect, str, Colour]] = []
 
     def add(self, name: str, suffix: str, box: Box, colour: Colour) -> Rect:
-        """Draw `name suffix` at a free place by `box`; the rectangle it fills.
+        """Place `name` + `suffix` by `box`, where it is free if possible; the rectangle to be filled.
 
-        A name that would make the label wider than half the frame is shortened.
+        A name that would make the label wider than a third of the frame is shortened, if the frame
+        is not small.
         """
-        text, width = self._fitted(printable(name), suffix, self._canvas.shape[1] // 2)
-        return self._draw(self._place(box, width), text, colour)
+        limit = min(max(self._canvas.shape[1] // 3, 8 * self._style.height), self._canvas.shape[1])
+        text, width = self._fitted(printable(name), suffix, limit)
+        rect = self._place(box, width)
+        self._placed.append((rect, text, colour))
+        return rect
 
     def add_status(self, text: str) -> Rect:
-        """Draw `text` in the top left corner, white on black; the rectangle it fills."""
+        """Place `text` in the top left corner, white on black; the rectangle to be filled."""
         shown, width = self._fitted(printable(text), "", self._canvas.shape[1])
-        return self._draw(self._inside(0, 0, width), shown, (0, 0, 0))
+        rect = self._inside(0, 0, width)
+        self._placed.append((rect, shown, _BLACK))
+        return rect
+
+    def draw(self) -> None:
+        """Draw all on the canvas."""
+        for rect, text, colour in reversed(self._placed):
+            # Drawn into a view: no glyph, however tall, leaves its label.
+            view = self._canvas[rect.y0 : rect.y1, rect.x0 : rect.x1]
+            view[:] = colour
+            ink = _WHITE if colour == _BLACK else _BLACK
+            where = self._style.padding, self._style.baseline
+            cv2.putText(view, text, where, FONT, self._style.scale, ink, self._style.stroke, cv2.LINE_AA)
 
     def _fitted(self, name: str, suffix: str, limit: int) -> tuple[str, int]:
         """The text, its name shortened until it is at most `limit` wide, and its width with padding."""
@@ -125,18 +143,7 @@ class Labels:
         return next((rect for rect in candidates if not self._is_taken(rect)), first)
 
     def _is_taken(self, rect: Rect) -> bool:
-        return any(rect.overlaps(other) for other in self._taken)
-
-    def _draw(self, rect: Rect, text: str, colour: Colour) -> Rect:
-        self._taken.append(rect)
-        # Drawn into a view: no glyph, however tall, leaves the label.
-        view = self._canvas[rect.y0 : rect.y1, rect.x0 : rect.x1]
-        view[:] = colour
-        where = self._style.padding, self._style.baseline
-        cv2.putText(
-            view, text, where, FONT, self._style.scale, ink_on(colour), self._style.stroke, cv2.LINE_AA
-        )
-        return rect
+        return any(rect.overlaps(other) for other, _, _ in self._placed)
 
 
 def _corners(box: Box, width: int, height: int) -> Iterator[tuple[float, float]]:

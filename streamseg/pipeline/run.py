@@ -50,6 +50,7 @@ class Run:
         self._changed = threading.Condition()
         self._over = threading.Event()
         self._threads: dict[Worker, threading.Thread] = {}
+        self._timers: list[threading.Thread] = []
         self._alive: list[Worker] = []
         self._opening = 0
         self._stopping = self._aborted = self._interrupted = False
@@ -110,7 +111,9 @@ class Run:
             if not self._over.wait(deadline_s):
                 self.abort()
 
-        threading.Thread(target=watch, name="streamseg stop deadline", daemon=True).start()
+        timer = threading.Thread(target=watch, name="streamseg stop deadline", daemon=True)
+        timer.start()
+        self._timers.append(timer)
 
     def abort(self) -> None:
         with self._changed:
@@ -142,6 +145,9 @@ class Run:
         for worker, thread in self._threads.items():
             if worker not in alive and thread.ident is not None:
                 thread.join()
+        if not alive:
+            for timer in self._timers:
+                timer.join(_POLL_S)
         return alive
 
     @property

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from streamseg.errors import CorruptSource, EngineError, SourceError
 from streamseg.pipeline import Pipeline, StuckStage
@@ -417,6 +421,118 @@ class TestAbort:
         assert "stuck 0.1 s after the end: source 'camera' (running)" in caught.value.__notes__
         source.it.release.set()
         pipeline.join(DEADLINE_S)
+
+
+class TestOddEnds:
+    def test_ctrl_c_without_handlers_aborts_and_closes(self, p) -> None:
+        source, sink = p.made(p.Blocked, 3), p.made(p.Collect)
+        pipeline = build(source, p.made(p.Work), sink)
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.run()
+        assert pipeline.state == "ended"
+        assert (source.it.closed, sink.it.closed) == (1, 1)
+
+    def test_a_part_cannot_wait_for_itself(self, p) -> None:
+        class Impatient(p.Collect):
+            def process(self, items: list[int]) -> None:
+                pipeline.wait()
+
+        pipeline = build(p.made(p.Numbers, 3), p.made(p.Work), Impatient)
+        with pytest.raises(RuntimeError, match="would wait for itself"):
+            run_within_deadline(pipeline)
+
+    def test_many_stops_make_one_timer(self, p) -> None:
+        source = p.made(p.Blocked, 1, deaf=True)
+        pipeline = build(source, p.made(p.Work), p.made(p.Collect))
+        pipeline.start()
+        wait_for(lambda: source.it is not None and source.it.blocked.is_set())
+        for _ in range(5):
+            pipeline.stop(deadline_s=DEADLINE_S)
+        assert sum(thread.name == "streamseg stop deadline" for thread in threading.enumerate()) == 1
+        source.it.release.set()
+        assert pipeline.wait(DEADLINE_S)
+
+    def test_no_thread_to_be_had(self, p, monkeypatch) -> None:
+        start = threading.Thread.start
+
+        def refuse_the_sink(thread: threading.Thread) -> None:
+            if "sink" in thread.name:
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        stage = p.made(p.Work)
+        pipeline = build(p.made(p.Numbers, 3), stage, p.made(p.Collect))
+        monkeypatch.setattr(threading.Thread, "start", refuse_the_sink)
+        with pytest.raises(RuntimeError, match="can't start"):
+            pipeline.start()
+        pipeline.join(DEADLINE_S)
+        assert stage.it.calls == ["close"]
+
+
+class TestAccounts:
+    def test_they_balance_at_every_moment(self, p) -> None:
+        pipeline = build(p.made(p.Numbers, 2000), p.made(p.Work, lag=True), p.made(p.Collect), batch=2)
+        pipeline.start()
+        most = 0
+        while pipeline.state != "ended":
+            ledger = pipeline.ledger()
+            assert ledger.captured == ledger.delivered + ledger.in_flight
+            assert ledger.created == sum(ledger.dropped.values()) == 0
+            most = max(most, ledger.in_flight)
+            time.sleep(0.001)
+        pipeline.wait(DEADLINE_S)
+        assert_balanced(pipeline, captured=2000, delivered=2000)
+        assert most > 0
+
+    @given(
+        counts=st.lists(st.integers(0, 30), min_size=1, max_size=3),
+        batch=st.integers(1, 4),
+        capacity=st.integers(1, 3),
+        drops=st.booleans(),
+        lag=st.booleans(),
+        end=st.sampled_from(["none", "stop", "abort", "source", "stage", "sink"]),
+        at=st.integers(0, 30),
+    )
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_they_balance_after_every_end(self, p, counts, batch, capacity, drops, lag, end, at) -> None:
+        error = SourceError("lost") if end == "source" else None
+        sources = [p.made(p.Numbers, count, error=error) for count in counts]
+
+        def change(n: int) -> list[int]:
+            if n == at and end in ("stop", "abort"):
+                getattr(pipeline, end)()
+            if n == at and end == "stage":
+                raise EngineError("out of memory")
+            return [n]
+
+        sink = p.made(p.Collect, fail_at=at if end == "sink" else None)
+        pipeline = Pipeline(grace_s=DEADLINE_S)
+        policy = "drop_oldest" if drops else "block"
+        items = [
+            pipeline.add_source(str(k), source, capacity=capacity, policy=policy)
+            for k, source in enumerate(sources)
+        ]
+        stage = pipeline.add_stage(
+            "stage", p.made(p.Work, change, lag=lag), items, batch=batch, capacity=capacity, policy="block"
+        )
+        pipeline.add_sink("sink", sink, [stage], batch=batch)
+        try:
+            run_within_deadline(pipeline)
+        except (SourceError, EngineError, OSError):
+            assert end in ("source", "stage", "sink")
+        ledger = pipeline.ledger()
+        yielded = sum(source.it.yielded for source in sources if source.it)
+        lost = sum(ledger.dropped.values())
+        # A stop discards at most what each source was reading; only a stop (also one source's end) does.
+        assert yielded - (len(counts) if end in ("stop", "source") else 0) <= ledger.captured <= yielded
+        assert ledger.captured == ledger.delivered + lost
+        assert (ledger.in_flight, ledger.created, ledger.dropped["absorbed"]) == (0, 0, 0)
+        undelivered_by_the_sink = len(sink.it.items) - ledger.delivered
+        assert 0 <= undelivered_by_the_sink < batch, "only part of the batch that raised"
+        if end in ("none", "stop", "source"):
+            assert lost == ledger.dropped["overrun"]
+            assert lost == 0 or drops
 
 
 class TestSlowSink:

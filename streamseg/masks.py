@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple, TypedDict
 
 import cv2
@@ -157,21 +157,22 @@ def _runs(masks: Masks, xyxy: NDArray[np.float32], k: int) -> _Runs:
     # One cell more on every side: that far a set cell reaches.
     top, bottom = _widened(y_cells.start + tight.y0, tight.bits.shape[0], rows)
     left, right = _widened(x_cells.start + tight.x0, tight.bits.shape[1], columns)
-    x0, x1 = _pixels_between(left, right, scale_x, width)
     # Columns of cells as rows, with a 0 before and after each: every run has both its ends.
     cells = np.zeros((right - left, bottom - top + 2), np.float32)
     cells[:, 1:-1] = masks.soft[k, top:bottom, left:right].T
-    values = _interpolated(cells, np.arange(x0, x1), scale_x, left).ravel()
+    x0, grid = _interpolated(cells, left, _Axis.of(width, columns, scale_x))
+    values = grid.ravel()
     inside = values >= _HALF
     flips = np.flatnonzero(inside[1:] != inside[:-1])
-    column, gap = np.divmod(flips, cells.shape[1])
+    column = flips // cells.shape[1]
+    gap = flips - column * cells.shape[1]
     before, after = values[flips], values[flips + 1]
-    crossing = top - 1 + gap + (_HALF - before) / (after - before)
-    row = np.ceil((crossing + 0.5) * scale_y - 0.5).astype(np.int64)
+    crossing = gap + (top - 0.5) + (_HALF - before) / (after - before)
+    row = np.ceil(crossing * scale_y - 0.5).astype(np.int64)
     # Beyond the outermost centres the edge is replicated.
     row[gap == 0] = 0
     row[gap == bottom - top] = height
-    return _Runs(x0 + column, np.clip(row, 0, height))
+    return _Runs(x0 + column, np.minimum(row, height))
 
 
 def _cells_under(low: float, high: float, scale: float, cells: int) -> slice:
@@ -185,22 +186,32 @@ def _widened(first: int, count: int, cells: int) -> tuple[int, int]:
     return max(first - 1, 0), min(first + count + 1, cells)
 
 
-def _pixels_between(first: int, end: int, scale: float, pixels: int) -> tuple[int, int]:
-    """First pixel and end of those whose centres lie on cells `first` … `end` - 1, along one axis."""
-    return max(math.floor(first * scale), 0), min(math.ceil(end * scale), pixels)
+class _Axis(NamedTuple):
+    """What every pixel along one axis of a frame is interpolated from."""
+
+    lower: Indices
+    """The cell to the left, never decreasing; the first cell for pixels before its centre."""
+    fraction: NDArray[np.float32]
+    """(pixels, 1), weight of the cell to the right; 0 where there is none."""
+
+    @classmethod
+    @lru_cache(maxsize=64)
+    def of(cls, pixels: int, cells: int, scale: float) -> _Axis:
+        centre = np.clip((np.arange(pixels) + 0.5) / scale - 0.5, 0, cells - 1)
+        lower = centre.astype(np.int64)
+        return cls(lower, (centre - lower).astype(np.float32)[:, None])
 
 
-def _interpolated(
-    cells: NDArray[np.float32], pixels: Indices, scale: float, first: int
-) -> NDArray[np.float32]:
-    """A row for each of `pixels`, between those rows of `cells`, which begin with cell `first`."""
-    centre = np.clip((pixels + 0.5) / scale - 0.5 - first, 0, len(cells) - 1)
-    lower = centre.astype(np.intp)
-    upper = np.minimum(lower + 1, len(cells) - 1)
-    fraction = (centre - lower).astype(np.float32)[:, None]
-    rows: NDArray[np.float32] = cells[lower]
-    rows += fraction * (cells[upper] - rows)
-    return rows
+def _interpolated(cells: NDArray[np.float32], first: int, axis: _Axis) -> tuple[int, NDArray[np.float32]]:
+    """The first pixel that `cells`, rows from cell `first` on, reach; and a row for each such pixel."""
+    start, stop = np.searchsorted(axis.lower, (first, first + len(cells))).tolist()
+    lower = axis.lower[start:stop] - first
+    left = cells.take(lower, axis=0)
+    right = cells.take(lower + 1, axis=0, mode="clip")
+    right -= left
+    right *= axis.fraction[start:stop]
+    right += left
+    return start, right
 
 
 def _region_from_runs(runs: _Runs) -> Region:
@@ -208,11 +219,22 @@ def _region_from_runs(runs: _Runs) -> Region:
         return _NOTHING
     x0, y0 = int(runs.column[0]), int(runs.row.min())
     width, height = int(runs.column[-1]) + 1 - x0, int(runs.row.max()) - y0
+    if not height:
+        return _NOTHING
     ends = (runs.column - x0) * height + (runs.row - y0)
-    lengths = np.diff(ends, prepend=0, append=width * height)
-    down_columns = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(width, height)
-    bits = cv2.transpose(down_columns.view(np.uint8)) if height else np.zeros((0, 0), np.uint8)
-    return Region((x0, y0), bits.view(np.bool_))
+    values = np.zeros(len(ends) + 1, np.uint8)
+    values[1::2] = 1
+    down_columns = np.repeat(values, _gaps(ends, width * height)).reshape(width, height)
+    return Region((x0, y0), cv2.transpose(down_columns).view(np.bool_))
+
+
+def _gaps(ends: Indices, total: int) -> Indices:
+    """(n + 1,) the pieces into which n ascending `ends` cut 0 … `total`."""
+    gaps = np.empty(len(ends) + 1, np.int64)
+    gaps[0] = ends[0] if len(ends) else total
+    np.subtract(ends[1:], ends[:-1], out=gaps[1:-1])
+    gaps[-1] = total - ends[-1] if len(ends) else total
+    return gaps
 
 
 def regions(instances: Instances) -> list[Region]:
@@ -287,7 +309,7 @@ def _run_lengths(runs: _Runs, frame_hw: tuple[int, int]) -> Indices:
         # A run without a pixel, or one that goes on at the top of the next column.
         ends, times = np.unique(ends, return_counts=True)
         ends = ends[times % 2 == 1]
-    lengths = np.diff(ends, prepend=0, append=frame_hw[0] * frame_hw[1])
+    lengths = _gaps(ends, frame_hw[0] * frame_hw[1])
     return lengths if lengths[-1] else lengths[:-1]
 
 
@@ -300,15 +322,24 @@ def _coco_strings(lists: Sequence[Indices]) -> list[str]:
     """
     if not lists:
         return []
-    values = np.concatenate([np.concatenate([c[:3], c[3:] - c[1:-2]]) for c in lists])
+    values = np.concatenate([part for c in lists for part in (c[:3], c[3:] - c[1:-2])])
     magnitude = values ^ (values >> 63)
-    groups = 5 * np.arange(int(magnitude.max()).bit_length() // 5 + 1)
-    needed = 1 + np.count_nonzero(magnitude[:, None] >> (groups + 4), axis=1)
-    last = 5 * (needed[:, None] - 1)
-    text = 48 + ((values[:, None] >> groups) & 31) + 32 * (groups < last)
-    chars = text[groups <= last].astype(np.uint8).tobytes().decode("ascii")
-    stops = np.cumsum(needed)[np.cumsum([len(c) for c in lists]) - 1].tolist()
-    return [chars[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
+    size = np.ones(len(values), np.int64)
+    longer = [np.flatnonzero(magnitude >> 4)]
+    while len(longer[-1]):
+        size[longer[-1]] += 1
+        longer.append(longer[-1][magnitude[longer[-1]] >> (5 * len(longer) + 4) > 0])
+    end = np.cumsum(size)
+    start = end - size
+    text = np.empty(end[-1], np.uint8)
+    text[start] = 48 + (values & 31)
+    # Few numbers need another group: one pass per group over those that do.
+    for group, which in enumerate(longer, start=1):
+        text[start[which] + group - 1] += 32
+        text[start[which] + group] = 48 + ((values[which] >> 5 * group) & 31)
+    stops = end[np.cumsum([len(c) for c in lists]) - 1].tolist()
+    chars = text.tobytes().decode("ascii")
+    return [chars[i:j] for i, j in zip([0, *stops[:-1]], stops, strict=True)]
 
 
 class FrameMasks:

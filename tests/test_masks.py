@@ -85,7 +85,7 @@ def disc(
 
 
 @given(instance_sets())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_full_frame_is_the_upsampled_soft_mask_at_one_half(instances: Instances) -> None:
     for k in range(len(instances)):
         got = full_frame(instances.masks, instances.xyxy, k)
@@ -95,6 +95,7 @@ def test_full_frame_is_the_upsampled_soft_mask_at_one_half(instances: Instances)
 
 
 @given(instance_sets())
+@settings(deadline=None)
 def test_rle_decodes_to_the_full_frame_and_is_pycocotools_own_text(instances: Instances) -> None:
     masks, xyxy = instances.masks, instances.xyxy
     for k, shared in enumerate(FrameMasks(instances).rles):
@@ -108,6 +109,7 @@ def test_rle_decodes_to_the_full_frame_and_is_pycocotools_own_text(instances: In
 
 
 @given(instance_sets())
+@settings(deadline=None)
 def test_tight_crops_hold_exactly_what_is_set(instances: Instances) -> None:
     masks = instances.masks
     crops = tight_crops(masks)
@@ -124,6 +126,7 @@ def test_tight_crops_hold_exactly_what_is_set(instances: Instances) -> None:
 
 
 @given(instance_sets(), st.integers(-9, 9), st.integers(-9, 9))
+@settings(deadline=None)
 def test_crop_iou_counts_cells_of_the_moved_grid(instances: Instances, dx: int, dy: int) -> None:
     crops = tight_crops(instances.masks)
     for i, a in enumerate(crops):
@@ -139,6 +142,7 @@ def test_crop_iou_counts_cells_of_the_moved_grid(instances: Instances, dx: int, 
 
 
 @given(instance_sets())
+@settings(deadline=None)
 def test_polygons_fill_to_the_mask(instances: Instances) -> None:
     for k in range(len(instances)):
         frame = full_frame(instances.masks, instances.xyxy, k).view(np.uint8)

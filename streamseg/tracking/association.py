@@ -43,6 +43,8 @@ class Stage(NamedTuple):
     """Least IoU of a pair."""
     buffer: float
     """Share of its sides by which a box is enlarged on each side before its IoU is taken."""
+    allowed: NDArray[np.bool_] | None = None
+    """(T, M) pairs that may match; None: all."""
 
 
 def gap_buffer(step_seconds: float, usual_seconds: float) -> float:
@@ -78,6 +80,8 @@ def associate(predicted: Floats, found: Floats, stages: Sequence[Stage], rank: R
         if not len(tracks) or not len(detections):
             continue
         iou = box_iou(enlarged(predicted[tracks], stage.buffer), enlarged(found[detections], stage.buffer))
+        if stage.allowed is not None:
+            iou *= stage.allowed[np.ix_(tracks, detections)]
         rows, columns = best_pairs(iou, stage.gate_iou, _among(rank, tracks, detections))
         tracks, detections = tracks[rows], detections[columns]
         free_tracks[tracks] = free_detections[detections] = False
@@ -94,7 +98,7 @@ def _among(rank: Rank, tracks: Indices, detections: Indices) -> Rank:
 
 
 def best_pairs(iou: Floats, gate_iou: float, rank: Rank) -> Pairs:
-    """One-to-one pairs of rows and columns of `iou` (R, C) that reach the gate, with the highest sum of ranks.
+    """One-to-one pairs of rows and columns of `iou` (R, C) past the gate, with the highest sum of ranks.
 
     `rank` is asked only for pairs that compete with another: one that is alone in its row and column is
     a pair whatever its rank.

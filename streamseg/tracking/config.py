@@ -30,7 +30,8 @@ class TrackerConfig:
     low_gate_iou: float = 0.5
     """The same for detections below `high_score`."""
     class_penalty: float = 0.1
-    """Taken off the rank of a pair whose classes differ: decides between near equals, forbids nothing."""
+    """Taken off the rank of a pair whose classes differ: decides between near equals, forbids nothing. (Only
+    the second look, for tracks that the gate lost, keeps to the class.)"""
     confirm_hits: int = 3
     """Frames a track must be seen in, without a miss, before it gets its id."""
     lost_seconds: float = 1.2
@@ -56,5 +57,5 @@ class TrackerConfig:
 
     @classmethod
     def for_score_threshold(cls, threshold: float) -> Self:
-        """For a pipeline that shows detections from `threshold` on; those from a third of it prolong tracks."""
+        """For a pipeline that shows detections from `threshold` on: those from a third of it prolong."""
         return cls(high_score=threshold, low_score=threshold / 3)

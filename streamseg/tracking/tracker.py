@@ -106,11 +106,12 @@ class Tracker:
         motion.predict(table.state, clock.step, clock.pace_seconds)
         confirmed, good = table.id > 0, found.score >= config.high_score
         just_seen = table.seen >= clock.previous
+        same_class = table.class_id[:, None] == found.class_id
         buffer = gap_buffer(clock.step, clock.pace_seconds)
         stages = (
             Stage(confirmed, good, config.gate_iou, buffer),
             # Before a newcomer is believed, a track that moved oddly gets a second look.
-            Stage(confirmed, good, config.gate_iou, buffer + _SECOND_LOOK_BUFFER),
+            Stage(confirmed, good, config.gate_iou, buffer + _SECOND_LOOK_BUFFER, same_class),
             Stage(confirmed & just_seen, ~good, config.low_gate_iou, buffer),
             Stage(~confirmed, good, config.gate_iou, buffer),
         )

@@ -65,6 +65,10 @@ def export(
     The file appears only when ONNX Runtime gives what torch gives. Raises ExportError.
     """
     out_path = Path(out_path)
+    # What can be known to fail is checked before the export's half minute.
+    if not out_path.parent.is_dir():
+        raise ExportError(f"{out_path}: cannot be written, there is no folder {out_path.parent}")
+    name, digest = ("", "") if checkpoint is None else (Path(checkpoint).name, _sha256(Path(checkpoint)))
     module = EngineModule(
         copy.deepcopy(model).cpu().float().eval(),
         max_detections=max_detections,
@@ -73,7 +77,6 @@ def export(
     proto = _onnx_from_module(module)
     if half_weights:
         _store_half(proto.graph)
-    name, digest = ("", "") if checkpoint is None else (Path(checkpoint).name, _sha256(Path(checkpoint)))
     info = module.info(checkpoint=name, checkpoint_sha256=digest)
     helper.set_model_props(proto, metadata_from_info(info))
     content = proto.SerializeToString()

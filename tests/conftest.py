@@ -1,0 +1,84 @@
+"""Fixtures for every test: shared data, thread leaks, a tiny network and its engine file."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from streamseg.models.yolact import Yolact
+
+TINY_HW = (64, 96)
+TINY_CLASSES = ("disc", "square", "star")
+GRACE_SECONDS = 2.0
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder `shared` beside the checkout: reference outputs, real pictures and videos."""
+    folder = Path(__file__).parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs the folder `shared` beside the checkout (reference outputs, videos)")
+    return folder
+
+
+def _ours() -> set[threading.Thread]:
+    return {t for t in threading.enumerate() if not t.daemon or t.name.startswith("streamseg")}
+
+
+@pytest.fixture(autouse=True)
+def no_thread_outlives_its_test() -> Iterator[None]:
+    """Fail a test that leaves a thread behind which would keep, or outlive, the program."""
+    before = _ours()
+    yield
+    deadline = time.monotonic() + GRACE_SECONDS
+    while _ours() - before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    left = sorted(thread.name for thread in _ours() - before)
+    assert not left, f"threads outlived the test: {left}"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Compiled models go to a temporary folder, never to the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Yolact:
+    """The compact network for 64×96 pictures and three classes; random weights that do see things."""
+    torch = pytest.importorskip("torch", reason="needs the extra `models`")
+    from streamseg.models.catalog import build_model
+
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(3)
+        model = build_model("compact", TINY_CLASSES, TINY_HW)
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = None  # the statistics of one pass, whole
+        model.train()(torch.randn(8, 3, *TINY_HW))
+        head = model.prediction_layers[0]
+        for layer, gain in (
+            (head.conf_layer, 4),
+            (head.mask_layer, 10),
+            (head.bbox_layer, 5),
+            (model.proto_net[-1], 5),
+        ):
+            layer.weight.mul_(gain)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_engine_path(tiny_model: Yolact, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny_model` as an ONNX engine: room for 20 detections, of which a few to all are taken."""
+    from streamseg.export.onnx_export import export
+
+    path = tmp_path_factory.mktemp("tiny") / "tiny.onnx"
+    return export(tiny_model, path, max_detections=20, score_threshold=0.5)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from streamseg.capture.open import SourceOptions, is_live, open_source
 from streamseg.capture.source import Source
 from streamseg.config import RunConfig, nearest
-from streamseg.engines.contract import EngineInfo
+from streamseg.engines.contract import Engine, EngineInfo
 from streamseg.engines.load import load_engine
 from streamseg.engines.locate import find_engine, read_info
 from streamseg.errors import ConfigError
@@ -35,10 +34,16 @@ FILE_DEPTH = 4
 class Job:
     """One configured run: sources, engine, sinks and the pipeline between them. Use it once."""
 
-    def __init__(self, config: RunConfig, sinks: Mapping[str, Sequence[Sink]], engine_path: Path) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        sinks: Mapping[str, Sequence[Sink]],
+        info: EngineInfo,
+        open_engine: Callable[[], Engine],
+    ) -> None:
+        """`sinks` by source id, in the order of `config.sources`; the engine's thread calls `open_engine`."""
         self.config = config
-        self.engine_path = engine_path
-        self.info: EngineInfo = read_info(engine_path)
+        self.info = info
         self.specs = dict(zip(sinks, config.sources, strict=True))
         self.sinks = sinks
         self.sources: dict[str, Source] = {}
@@ -46,7 +51,8 @@ class Job:
         self.pipeline = Pipeline()
         self.render = Render(sinks, Painter(config.overlay.trail_seconds), status_line=config.overlay.status)
         self.seconds = 0.0
-        self._class_ids = _class_ids(config.classes, self.info.classes)
+        self._open_engine = open_engine
+        self._class_ids = _class_ids(config.classes, info.classes)
         self._live = any(is_live(spec) for spec in config.sources)
         self._depth = LIVE_DEPTH if self._live else FILE_DEPTH
         self._results = self._connect()
@@ -119,8 +125,7 @@ class Job:
         return Limited(source, self.config.max_frames) if self.config.max_frames else source
 
     def _open_segment(self) -> Segment:
-        asked = self.config.engine
-        engine = load_engine(self.engine_path, asked.runtime, asked.precision, asked.threads)
+        engine = self._open_engine()
         self.runtime = engine.runtime
         tracker = self._tracker_config()
         least = tracker.low_score if tracker else self.config.score
@@ -144,12 +149,14 @@ def build(config: RunConfig, extra_sinks: Sequence[Sink] = ()) -> Job:
     """
     if not config.sources:
         raise ConfigError("no source: name a file, an address, a webcam (0) or synthetic")
-    engine_path = find_engine(config.engine.path)
-    _class_ids(config.classes, read_info(engine_path).classes)
+    asked = config.engine
+    path = find_engine(asked.path)
+    info = read_info(path)
+    _class_ids(config.classes, info.classes)
     sinks = open_sinks(config.output, config.sources)
     for source_sinks in sinks.values():
         source_sinks.extend(extra_sinks)
-    return Job(config, sinks, engine_path)
+    return Job(config, sinks, info, lambda: load_engine(path, asked.runtime, asked.precision, asked.threads))
 
 
 def _class_ids(names: tuple[str, ...] | None, known: tuple[str, ...]) -> frozenset[int] | None:

@@ -41,9 +41,9 @@ def export_engine(
     if model.endswith(".pth"):
         if weights or size:
             raise ConfigError(f"{model}: a streamseg checkpoint has its own weights and size")
-        network, source = load_checkpoint(model), model
+        network = load_checkpoint(model)
     else:
-        network, source = build_model(model, input_hw=input_hw), weights
+        network = build_model(model, input_hw=input_hw)
         if weights is None:
             raise ConfigError(
                 f"{model}: needs its weights, --weights FILE.pth; to use what is bundled: streamseg engines"
@@ -55,7 +55,7 @@ def export_engine(
         max_detections=max_detections,
         score_threshold=score_threshold,
         half_weights=half_weights,
-        checkpoint=source,
+        checkpoint=weights or model,
     )
 
 
@@ -80,7 +80,7 @@ def _describe(name: str, path: Path) -> list[str]:
     except NotAnEngine as error:
         return [f"{name}  unusable: {error}"]
     height, width = info.input_hw
-    card = bundled_card(path)
+    card = bundled_card(name)
     quality = f", mask AP {card['mask_ap']:.1f} (held-out images)" if card else ""
     return [
         f"{name}  {info.family} {info.model}, {width}x{height}, {len(info.classes)} classes{quality}",

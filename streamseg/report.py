@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ def headline(job: Job) -> str:
     """Which engine runs what; for the bundled engine also how good it is and how to get a better one."""
     kept = job.config.classes or job.info.classes
     names = ", ".join(kept[:12]) + (f" … ({len(kept)} classes)" if len(kept) > 12 else "")
-    lines = [f"engine {job.info.model} ({job.engine_path.name}), finds {names}"]
-    card = bundled_card(job.engine_path)
+    lines = [f"engine {job.config.engine.path} ({job.info.model}), finds {names}"]
+    card = bundled_card(job.config.engine.path)
     if card:
         lines.append(
             f"bundled, mask AP {card['mask_ap']:.1f} on {card['images']} images it never saw; "
@@ -29,10 +30,10 @@ def headline(job: Job) -> str:
     return "\n".join(lines)
 
 
-def bundled_card(engine_path: Path) -> dict[str, Any] | None:
-    """The measured quality beside a bundled engine, None for others."""
-    card = engine_path.with_suffix(".json")
-    if engine_path.parent.name != "bundled" or not card.exists():
+def bundled_card(name: str) -> dict[str, Any] | None:
+    """What was measured of the bundled engine of that name; None for engines that are not bundled."""
+    card = files("streamseg") / "bundled" / f"{name}.json"
+    if Path(name).name != name or not card.is_file():
         return None
     data: dict[str, Any] = json.loads(card.read_text(encoding="utf-8"))
     return data
@@ -74,7 +75,7 @@ def summary(job: Job) -> dict[str, Any]:
     """Plain numbers of the whole run, ready for JSON. Times in milliseconds unless named otherwise."""
     return {
         "streamseg": __version__,
-        "engine": {"file": str(job.engine_path), "model": job.info.model, "runtime": job.runtime},
+        "engine": {"path": job.config.engine.path, "model": job.info.model, "runtime": job.runtime},
         "seconds": round(job.seconds, 3),
         "instances": job.render.instances.value,
         "sources": {source_id: _source_summary(job, source_id) for source_id in job.specs},

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from streamseg.masks import FrameMasks, regions
 from streamseg.overlay.labels import style_for
 from streamseg.overlay.painter import Painter, draw_labels, draw_outline
-from streamseg.overlay.palette import PALETTE, colour_indices
+from streamseg.overlay.palette import colours_of
 from streamseg.overlay.tint import Tint
 from streamseg.structures import Frame, Instances, Masks, Tracks
 
@@ -69,8 +69,7 @@ def tracked(instances: Instances) -> Tracks:
 def parts_of(frame: Frame, instances: Instances) -> Parts:
     """What is measured, by name; all that a part needs from an earlier one is made beforehand."""
     tracks, shared = tracked(instances), FrameMasks(instances)
-    ready, rows = shared.regions, colour_indices(instances, tracks).tolist()
-    colours = [tuple(PALETTE[row].tolist()) for row in rows]
+    ready, colours = shared.regions, colours_of(instances, tracks)
     style, tint, painter = style_for(FRAME_HW), Tint(), Painter()
     trailing = Painter(trail_seconds=2.0)
     canvas = frame.image.copy()
@@ -88,7 +87,7 @@ def parts_of(frame: Frame, instances: Instances) -> Parts:
         "regions": lambda: regions(instances),
         "rle": lambda: FrameMasks(instances).rles,
         "regions_and_rle": regions_and_rle,
-        "tint": lambda: tint.apply(canvas, ready, rows),
+        "tint": lambda: tint.apply(canvas, ready, colours),
         "outlines": outlines,
         "labels": lambda: draw_labels(canvas, style, instances, tracks, NAMES, colours, "30 fps"),
         "draw_given_regions": lambda: painter.draw(frame, instances, tracks, NAMES, masks=shared),

@@ -109,7 +109,7 @@ class Labels:
         for rect, text, colour in reversed(self._placed):
             # Drawn into a view: no glyph, however tall, leaves its label.
             view = self._canvas[rect.y0 : rect.y1, rect.x0 : rect.x1]
-            view[:] = colour
+            cv2.rectangle(view, (0, 0), (rect.x1, rect.y1), colour, cv2.FILLED)
             ink = _WHITE if colour == _BLACK else _BLACK
             where = self._style.padding, self._style.baseline
             cv2.putText(view, text, where, FONT, self._style.scale, ink, self._style.stroke, cv2.LINE_AA)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamseg.masks import FrameMasks, Region, contours
 from streamseg.overlay.labels import Labels, Style, style_for
-from streamseg.overlay.palette import PALETTE, Colour, colour_indices
+from streamseg.overlay.palette import Colour, colours_of
 from streamseg.overlay.tint import Tint
 from streamseg.overlay.trails import Point, Trails
 from streamseg.structures import Frame, Instances, Tracks
@@ -54,12 +54,11 @@ class Painter:
         _check(frame, instances, tracks)
         canvas: Image = frame.image.copy()
         style = style_for(frame.size_hw)
-        rows = colour_indices(instances, tracks).tolist()
-        colours: list[Colour] = [tuple(PALETTE[row].tolist()) for row in rows]
+        colours = colours_of(instances, tracks)
         regions = (masks or FrameMasks(instances)).regions
         lowest_first = np.argsort(instances.score, kind="stable").tolist()
 
-        self._tint.apply(canvas, [regions[k] for k in lowest_first], [rows[k] for k in lowest_first])
+        self._tint.apply(canvas, [regions[k] for k in lowest_first], [colours[k] for k in lowest_first])
         for k in lowest_first:
             draw_outline(canvas, regions[k], instances.xyxy[k], colours[k], style)
         if self._trail_seconds > 0:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from streamseg.structures import Instances, Tracks
 
-__all__ = ["PALETTE", "Colour", "colour_indices"]
+__all__ = ["PALETTE", "Colour", "colours_of"]
 
 Colour = tuple[int, int, int]
 
@@ -43,17 +43,16 @@ def _srgb_from_oklch(lightness: float, chroma: float, turn: float) -> NDArray[np
     return rgb
 
 
-def _made() -> NDArray[np.uint8]:
-    rows = [_srgb_from_oklch(_LIGHTNESS[n % 3], _CHROMA[n % 3], n * _TURN % 1) for n in range(255)]
-    return np.round(np.array(rows)[:, ::-1] * 255).astype(np.uint8)
+def _made() -> tuple[Colour, ...]:
+    rgb = (_srgb_from_oklch(_LIGHTNESS[n % 3], _CHROMA[n % 3], n * _TURN % 1) for n in range(255))
+    return tuple((round(b * 255), round(g * 255), round(r * 255)) for r, g, b in rgb)
 
 
-PALETTE: NDArray[np.uint8] = _made()
-"""(255, 3) uint8 BGR."""
+PALETTE: tuple[Colour, ...] = _made()
+"""255 colours, BGR."""
 
 
-def colour_indices(instances: Instances, tracks: Tracks) -> NDArray[np.int64]:
-    """(N,) rows of PALETTE: by track id, which starts at 1, and by class where there is none."""
-    index = np.where(tracks.id >= 1, tracks.id - 1, instances.class_id)
-    rows: NDArray[np.int64] = index % len(PALETTE)
-    return rows
+def colours_of(instances: Instances, tracks: Tracks) -> list[Colour]:
+    """One colour per instance: by track id, which starts at 1, and by class where there is none."""
+    numbers = np.where(tracks.id >= 1, tracks.id - 1, instances.class_id)
+    return [PALETTE[n % len(PALETTE)] for n in numbers.tolist()]

@@ -1,4 +1,4 @@
-"""Masks as translucent colour: one label map for all instances, one blend for the frame."""
+"""Masks as translucent colour: every mask painted into one picture, one blend for the frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.masks import Region
-from streamseg.overlay.palette import PALETTE
+from streamseg.overlay.palette import Colour
 
 __all__ = ["OPACITY", "Tint"]
 
@@ -18,46 +18,41 @@ OPACITY = 0.45
 
 Image = NDArray[np.uint8]
 
-# Row 0 means no instance; row n + 1 is colour n of the palette.
-_LOOKUP = np.concatenate([np.zeros((1, 3), np.uint8), PALETTE])[:, None]
-
 
 class Tint:
     """Colours the masks of one frame after another; keeps its buffers while the size stays the same.
 
-    One label map, one table look-up and one blend for all: a blend per instance takes three times as long.
+    Painting opaquely into a copy and blending the two takes two thirds of the time of a label map with
+    cv2.applyColorMap, which beat a blend per instance by three to one. Where nothing was painted, blending
+    equal values leaves them as they are.
     """
 
     def __init__(self) -> None:
-        self._labels = np.zeros((0, 0), np.uint8)
-        self._flat = np.zeros((0, 0), np.uint8)
-        self._colours = np.zeros((0, 0, 3), np.uint8)
+        self._painted: Image = np.zeros((0, 0, 3), np.uint8)
+        self._flat: Image = np.zeros(0, np.uint8)
 
-    def apply(self, canvas: Image, regions: Sequence[Region], rows: Sequence[int]) -> None:
-        """Blend row `rows[k]` of PALETTE into the pixels of `regions[k]`; later ones lie on top."""
+    def apply(self, canvas: Image, regions: Sequence[Region], colours: Sequence[Colour]) -> None:
+        """Blend `colours[k]` into the pixels of `regions[k]`; later ones lie on top."""
         bounds = _bounds(regions)
         if bounds is None:
             return
-        if self._labels.shape != canvas.shape[:2]:
-            self._labels = np.zeros(canvas.shape[:2], np.uint8)
-            self._flat = np.zeros_like(self._labels)
-            self._colours = np.zeros_like(canvas)
-        labels, colours, part = self._labels[bounds], self._colours[bounds], canvas[bounds]
-        labels.fill(0)
-        for (origin, bits), row in zip(regions, rows, strict=True):
-            self._label(origin, bits, row + 1)
-        cv2.applyColorMap(labels, _LOOKUP, dst=colours)
-        cv2.addWeighted(part, 1 - OPACITY, colours, OPACITY, 0, dst=colours)
-        cv2.copyTo(colours, labels, part)
+        if self._painted.shape != canvas.shape:
+            self._painted = np.empty_like(canvas)
+            self._flat = np.empty(canvas.size, np.uint8)
+        painted, part = self._painted[bounds], canvas[bounds]
+        np.copyto(painted, part)
+        for region, colour in zip(regions, colours, strict=True):
+            self._paint(region, colour)
+        cv2.addWeighted(part, 1 - OPACITY, painted, OPACITY, 0, dst=part)
 
-    def _label(self, origin_xy: tuple[int, int], bits: NDArray[np.bool_], value: int) -> None:
-        (x, y), (h, w) = origin_xy, bits.shape
-        if not bits.size:
+    def _paint(self, region: Region, colour: Colour) -> None:
+        (x, y), (h, w) = region.origin_xy, region.bits.shape
+        if not region.bits.size:
             return
-        flat = self._flat[:h, :w]
-        flat.fill(value)
         # A masked copy of a constant: 4 times as fast as numpy's masked assignment.
-        cv2.copyTo(flat, bits.view(np.uint8), self._labels[y : y + h, x : x + w])
+        flat = self._flat[: h * w * 3].reshape(h, w, 3)
+        cv2.rectangle(flat, (0, 0), (w, h), colour, cv2.FILLED)
+        cv2.copyTo(flat, region.bits.view(np.uint8), self._painted[y : y + h, x : x + w])
 
 
 def _bounds(regions: Iterable[Region]) -> tuple[slice, slice] | None:

@@ -105,7 +105,7 @@ def best_pairs(iou: Floats, gate_iou: float, rank: Rank) -> Pairs:
     """
     possible = iou >= gate_iou
     rows, columns = np.nonzero(possible)
-    rivalled = possible.sum(1)[rows] + possible.sum(0)[columns] > 2
+    rivalled = np.bincount(rows)[rows] + np.bincount(columns)[columns] > 2
     if not rivalled.any():
         return rows, columns
     ranks = np.where(possible, iou, 0.0)

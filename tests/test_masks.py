@@ -185,6 +185,15 @@ def test_region_of_a_disc_lies_where_the_disc_is(
     assert np.count_nonzero(got & want) / np.count_nonzero(got | want) > least_iou
 
 
+@pytest.mark.parametrize("frame_hw", [(720, 1280), (2160, 3840)])
+def test_rle_of_a_large_frame_is_pycocotools_own_text(frame_hw: tuple[int, int]) -> None:
+    instances = disc((138, 138), frame_hw, (frame_hw[1] * 0.9, frame_hw[0] * 0.5), frame_hw[0] / 3)
+    instances.masks.soft[0, 60:75, 120:124] = 0
+    frame = full_frame(instances.masks, instances.xyxy, 0)
+    want = coco.encode(np.asfortranarray(frame.view(np.uint8)))["counts"]
+    assert rle(instances.masks, instances.xyxy, 0)["counts"].encode() == want
+
+
 def test_region_includes_what_interpolation_spills_over_the_box() -> None:
     soft = np.zeros((1, 10, 10), np.uint8)
     soft[0, 4, 4] = soft[0, 4, 5] = 255

@@ -128,7 +128,7 @@ def test_a_trail_follows_its_track_per_source(make_frame, make_instances, make_t
         instances = make_instances(size, [[80 + 64 * n, 240, 144 + 64 * n, 304]])
         frame = make_frame(size, pts_seconds=float(n))
         canvas = painter.draw(frame, instances, make_tracks(instances), NAMES)
-        other = painter.draw(make_frame(size, 0.0, "other"), instances, make_tracks(instances), NAMES)
+    other = painter.draw(make_frame(size, 0.0, "other"), instances, make_tracks(instances), NAMES)
     line = canvas[271:273, 140:380].astype(int)
     assert np.abs(line - np.array(PALETTE[0])).max() <= 12
     np.testing.assert_array_equal(other[271:273, 140:380], frame.image[271:273, 140:380])

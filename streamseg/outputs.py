@@ -31,7 +31,12 @@ def source_ids(specs: Sequence[str]) -> list[str]:
 def _short(spec: str) -> str:
     # Credentials of an address (user:password@) must reach no file name, log or screen.
     address = re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^@/]*@)?([^?#]*)", spec)
-    name = address[1].strip("/") if address else Path(spec.rstrip("/")).stem if not spec.isdecimal() else spec
+    if address:
+        name = address[1].strip("/")
+    elif spec.startswith("synthetic"):
+        name = spec.split("?")[0]
+    else:
+        name = Path(spec.rstrip("/")).stem
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-") or "source"
 
 

@@ -46,7 +46,7 @@ VENDORS: dict[str, set[str]] = {
     "onnxruntime": {"engines", "export"},
     "openvino": {"engines"},
     "tensorrt": {"engines"},
-    "av": {"capture", "sinks"},
+    "av": {"capture", "sinks", "doctor"},
     "yaml": {"config"},
     "typer": {"cli"},
     "rich": {"cli"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -136,11 +135,9 @@ class Labels:
         return Rect(x0, y0, min(x0 + width, self._canvas.shape[1]), min(y0 + height, self._canvas.shape[0]))
 
     def _place(self, box: Box, width: int) -> Rect:
-        """The first free place, or the best one when none is free."""
-        places = (self._inside(x, y, width) for x, y in _corners(box, width, self._style.height))
-        first = next(places)
-        candidates = itertools.chain([first], places)
-        return next((rect for rect in candidates if not self._is_taken(rect)), first)
+        """The best free place, or the best one of all when none is free."""
+        places = [self._inside(x, y, width) for x, y in _corners(box, width, self._style.height)]
+        return next((rect for rect in places if not self._is_taken(rect)), places[0])
 
     def _is_taken(self, rect: Rect) -> bool:
         return any(rect.overlaps(other) for other, _, _ in self._placed)

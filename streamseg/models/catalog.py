@@ -11,7 +11,7 @@ from streamseg.errors import ConfigError
 from streamseg.models.config import YolactConfig
 from streamseg.models.yolact import Yolact
 
-__all__ = ["COCO_CLASSES", "CONFIGS", "build_model"]
+__all__ = ["COCO_CLASSES", "CONFIGS", "build_model", "resized"]
 
 COCO_CLASSES = (
     *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat"),
@@ -85,24 +85,26 @@ CONFIGS: dict[str, YolactConfig] = {
 def build_model(
     name: str, classes: Sequence[str] | None = None, input_hw: tuple[int, int] | None = None
 ) -> Yolact:
-    """A network with random weights, optionally for other classes or another input size.
-
-    Anchors keep their size relative to the input: scaled by √(h·w) and cut to whole pixels, which for
-    square inputs are the values of upstream's im400 and im700 variants. Raises ConfigError.
-    """
+    """A network with random weights; other classes or another input size as asked. Raises ConfigError."""
     if name not in CONFIGS:
         near = get_close_matches(name, CONFIGS, n=1, cutoff=0)
         raise ConfigError(f"model {name!r}: unknown; did you mean {near[0]!r}? Known: {', '.join(CONFIGS)}")
     config = CONFIGS[name]
     if classes is not None:
         config = replace(config, classes=tuple(classes))
-    if input_hw is not None and input_hw != config.input_hw:
+    if input_hw is not None:
         config = resized(config, input_hw)
     return Yolact(config)
 
 
 def resized(config: YolactConfig, input_hw: tuple[int, int]) -> YolactConfig:
-    """`config` for another input size."""
+    """`config` for another input size.
+
+    Anchors keep their size relative to the input: scaled by √(h·w) and cut to whole pixels, which for
+    square inputs are the values of upstream's im400 and im700 variants. Raises ConfigError.
+    """
+    if input_hw == config.input_hw:
+        return config
     if min(input_hw) < 64:
         raise ConfigError(f"input size {input_hw[0]}x{input_hw[1]}: too small, at least 64 pixels a side")
     ratio = sqrt(input_hw[0] * input_hw[1]) / sqrt(config.input_hw[0] * config.input_hw[1])

@@ -1,0 +1,134 @@
+"""From a photograph, or a cut-out of one, to something never seen before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.training.canvas import Canvas, Region
+from streamseg.training.photos import OTHER, Item, Photo
+
+__all__ = ["jitter_colours", "paste_item", "paste_sprite", "view_of_photo"]
+
+Rng = np.random.Generator
+Matrix = NDArray[np.float64]
+FILL_BGR = (104, 117, 124)
+
+
+def view_of_photo(rng: Rng, photo: Photo, size_hw: tuple[int, int]) -> Canvas:
+    """A random window of the photograph, zoomed, stretched a little and perhaps mirrored."""
+    h, w = photo.image.shape[:2]
+    if rng.random() < 0.25:
+        zoom, stretch = 1.0, 1.0
+    else:
+        zoom, stretch = np.exp(rng.uniform(np.log(0.6), np.log(2.2))), np.exp(rng.uniform(-0.2, 0.2))
+    window = np.array([w / zoom * stretch, h / zoom / stretch])
+    corner = rng.uniform(np.minimum(0, [w, h] - window), np.maximum(0, [w, h] - window))
+    scale = np.array(size_hw[::-1]) / window
+    matrix = np.array([[scale[0], 0, -corner[0] * scale[0]], [0, scale[1], -corner[1] * scale[1]]])
+    if rng.random() < 0.5:
+        matrix[0] = [-matrix[0, 0], 0, size_hw[1] - matrix[0, 2]]
+    image = warp(photo.image, matrix, size_hw, FILL_BGR)
+    canvas = Canvas(image, photo.counted)
+    for item in photo.items:
+        if item.class_id != OTHER or item.ignore:
+            canvas.regions.append(region_of_item(item, matrix, size_hw))
+    return canvas
+
+
+def warp(
+    image: NDArray[np.uint8], matrix: Matrix, size_hw: tuple[int, int], fill: Sequence[float]
+) -> NDArray[np.uint8]:
+    """Affine warp, bilinear, averaging when it shrinks much; pixel i covers i…i+1 in `matrix`."""
+    shrink = max(1, round(1 / float(np.abs(matrix[:, :2]).max(axis=1).min())))
+    if shrink > 1:
+        h, w = image.shape[:2]
+        small = max(w // shrink, 1), max(h // shrink, 1)
+        image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
+        matrix = matrix @ np.diag([w / small[0], h / small[1], 1])
+    # cv2 puts pixel centres at whole numbers.
+    centred = matrix.copy()
+    centred[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5
+    warped = cv2.warpAffine(
+        image,
+        centred,
+        size_hw[::-1],
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=fill,
+    )
+    return np.asarray(warped, np.uint8)
+
+
+def region_of_item(item: Item, matrix: Matrix, size_hw: tuple[int, int]) -> Region:
+    """The item's region after `matrix`, drawn at full resolution with sub-pixel corners."""
+    mask = np.zeros(size_hw, np.uint8)
+    rings = [polygon @ matrix[:, :2].T + matrix[:, 2] for polygon in item.polygons]
+    fixed = [np.round(np.clip(ring - 0.5, -4000, 4000) * 16).astype(np.int32) for ring in rings]
+    cv2.fillPoly(mask, fixed, 255, cv2.LINE_8, shift=4)
+    whole = sum(abs(float(cv2.contourArea(ring.astype(np.float32)))) for ring in rings)
+    return Region(item.class_id, item.ignore, mask, whole)
+
+
+def paste_item(rng: Rng, canvas: Canvas, photo: Photo, item: Item) -> None:
+    """Cut `item` out of its photograph and lay it somewhere on the canvas, at a random size."""
+    size_hw = canvas.image.shape[0], canvas.image.shape[1]
+    points = np.concatenate(item.polygons)
+    low, high = points.min(axis=0), points.max(axis=0)
+    side = np.array(size_hw).min() * np.exp(rng.uniform(np.log(0.12), np.log(0.85)))
+    scale = min(float(side / max(*(high - low), 4.0)), 2.5)
+    mirror = -1.0 if rng.random() < 0.5 else 1.0
+    angle = rng.normal(0, 0.12)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = turn @ np.diag([mirror * scale * np.exp(rng.uniform(-0.1, 0.1)), scale])
+    at = rng.uniform(0.05, 0.95, 2) * size_hw[::-1]
+    matrix = np.column_stack([linear, at - linear @ (low + high) / 2])
+    region = region_of_item(item, matrix, size_hw)
+    colours = warp(photo.image, matrix, size_hw, FILL_BGR)
+    if rng.random() < 0.7:
+        colours = jitter_colours(rng, colours)
+    alpha = np.asarray(cv2.GaussianBlur(region.mask, (3, 3), 0), np.uint8)
+    if item.class_id == OTHER:
+        region.ignore, region.mask = True, np.zeros_like(region.mask)
+    canvas.paste(colours, alpha, region)
+
+
+def paste_sprite(
+    rng: Rng, canvas: Canvas, bgr: NDArray[np.uint8], alpha: NDArray[np.uint8], class_id: int
+) -> None:
+    """Lay a sprite, turned at random, somewhere on the canvas."""
+    size_hw = canvas.image.shape[0], canvas.image.shape[1]
+    h, w = alpha.shape
+    angle, squash = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(-0.35, 0.35))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = turn @ np.diag([squash, 1 / squash])
+    at = rng.uniform(0.0, 1.0, 2) * size_hw[::-1]
+    matrix = np.column_stack([linear, at - linear @ [w / 2, h / 2]])
+    colours = warp(bgr, matrix, size_hw, FILL_BGR)
+    cover = warp(alpha, matrix, size_hw, (0,))
+    mask = np.where(cover >= 128, 255, 0).astype(np.uint8)
+    canvas.paste(colours, cover, Region(class_id, False, mask, float((alpha >= 128).sum())))
+
+
+def jitter_colours(rng: Rng, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Brightness, contrast, saturation and hue moved at random, each with probability ½."""
+    ramp = np.arange(256, dtype=np.float32)
+    if rng.random() < 0.5:
+        ramp = ramp + rng.uniform(-32, 32)
+    if rng.random() < 0.5:
+        ramp = (ramp - 117) * rng.uniform(0.6, 1.4) + 117
+    image = np.asarray(cv2.LUT(image, np.clip(ramp, 0, 255).astype(np.uint8)), np.uint8)
+    saturate, shift = rng.random() < 0.5, rng.random() < 0.5
+    if not (saturate or shift):
+        return image
+    hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
+    tables = np.repeat(np.arange(256, dtype=np.float32)[:, None], 3, axis=1)
+    if shift:
+        tables[:180, 0] = (tables[:180, 0] + rng.uniform(-9, 9)) % 180
+    if saturate:
+        tables[:, 1] *= rng.uniform(0.5, 1.5)
+    hsv = cv2.LUT(hsv, np.clip(tables, 0, 255).astype(np.uint8)[None])
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR), np.uint8)

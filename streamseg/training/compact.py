@@ -1,0 +1,66 @@
+"""How the bundled engine is trained: its data, its mixture, its schedule."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from streamseg.models.catalog import build_model
+from streamseg.training.mixture import Batch, Mixture, batches
+from streamseg.training.parallel import run_ranks
+from streamseg.training.photos import PhotoSet, load_photos, read_split
+from streamseg.training.trainer import Settings, train
+
+__all__ = ["PHOTO_SETS", "make_mixture", "train_compact"]
+
+log = logging.getLogger(__name__)
+
+BATCH_PER_RANK = 6
+
+PHOTO_SETS = (
+    PhotoSet("coco_train288", share=0.45, held_out_share=40 / 288, ignored=("truck", "bus")),
+    PhotoSet("cats_feral", share=0.2, held_out_share=0.1, uncounted=("person", "car", "dog")),
+    PhotoSet(
+        "animals7",
+        share=0.35,
+        held_out_share=0.1,
+        uncounted=("person", "car", "cat", "dog"),
+        renamed={"rhesus monkey": "monkey"},
+    ),
+)
+
+
+def make_mixture(data: Path, classes: tuple[str, ...], input_hw: tuple[int, int]) -> Mixture:
+    """Load the photographs below `data` that are not held out. Raises DatasetError."""
+    loaded = []
+    for photos in PHOTO_SETS:
+        images, _ = read_split(data, photos)
+        loaded.append((photos.share, load_photos(images, photos, classes)))
+    return Mixture(tuple(loaded), input_hw, len(classes), classes.index("shape"))
+
+
+def train_compact(data: Path, out: Path, settings: Settings, seed: int = 1) -> None:
+    """Train `compact` from scratch and write its checkpoint to `out`. Raises DatasetError."""
+    for photos in PHOTO_SETS:
+        images, out_of_it = read_split(data, photos)
+        log.info("%s: %d photographs, %d held out", photos.folder, len(images), len(out_of_it))
+    run_ranks(settings.processes, partial(train_rank, data, out, settings, seed))
+
+
+def train_rank(data: Path, out: Path, settings: Settings, seed: int, rank: int) -> None:
+    """The part of one of the processes."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    torch.manual_seed(seed)
+    model = build_model("compact")
+    mixture = make_mixture(data, model.config.classes, model.config.input_hw)
+
+    def stream(size_hw: tuple[int, int], iteration: int) -> Iterator[Batch]:
+        return batches(replace(mixture, input_hw=size_hw), BATCH_PER_RANK, (seed, rank, iteration))
+
+    progress = train(model, stream, settings, out, rank)
+    log.info("rank %d: %d images in %.1f minutes", rank, progress.images, progress.elapsed_s / 60)

@@ -1,0 +1,208 @@
+"""The training loop: bounded by time, resumable, and always with a usable network on disk."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import AdamW
+
+from streamseg.models.catalog import resized
+from streamseg.models.checkpoint import read_archive, save_checkpoint, write_archive
+from streamseg.models.config import YolactConfig
+from streamseg.models.priors import make_priors
+from streamseg.models.yolact import Yolact
+from streamseg.training.losses import Losses, compute_losses
+from streamseg.training.mixture import Batch
+from streamseg.training.parallel import share_gradients
+
+__all__ = ["Progress", "Settings", "learning_rate", "normalise", "train"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to train."""
+
+    minutes: float
+    """Wall time; the learning rate reaches zero when it is used up."""
+    processes: int = 2
+    iterations: int = 10**9
+    """Upper limit; whichever limit comes first drives the schedule."""
+    peak_rate: float = 1.5e-3
+    warmup_iterations: int = 300
+    weight_decay: float = 0.05
+    gradient_norm: float = 10.0
+    average_decay: float = 0.998
+    save_every_s: float = 180.0
+    bfloat16: bool = True
+    small_until: float = 0.45
+    """Share of the run on pictures of `small_hw`: half the pixels, so twice as many pictures are seen."""
+    small_hw: tuple[int, int] = (224, 320)
+
+    def input_hw(self, share: float, full_hw: tuple[int, int]) -> tuple[int, int]:
+        """Size of the pictures when `share` of the run is over."""
+        return self.small_hw if share < self.small_until else full_hw
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is; kept with the checkpoint."""
+
+    iteration: int = 0
+    images: int = 0
+    elapsed_s: float = 0.0
+    waited_s: float = 0.0
+    """Of `elapsed_s`, spent waiting for data."""
+    losses: dict[str, float] = field(default_factory=dict)
+    """Running means."""
+
+    def share(self, settings: Settings) -> float:
+        """0 at the start, 1 at whichever limit comes first."""
+        return max(self.iteration / settings.iterations, self.elapsed_s / (60 * settings.minutes))
+
+
+def learning_rate(settings: Settings, iteration: int, share: float) -> float:
+    """Linear warm-up, then half a cosine down to zero at share 1."""
+    warm = min(1.0, (iteration + 1) / settings.warmup_iterations)
+    return settings.peak_rate * warm * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+
+
+def normalise(images: Tensor, config: YolactConfig) -> Tensor:
+    """(B, h, w, 3) uint8 BGR → (B, 3, h, w) float32 RGB as the network expects, channels last in memory."""
+    mean, std = torch.tensor(config.mean_rgb), torch.tensor(config.std_rgb)
+    return ((images.flip(3).float() - mean) / std).permute(0, 3, 1, 2)
+
+
+def train(
+    model: Yolact,
+    batches: Callable[[tuple[int, int], int], Iterator[Batch]],
+    settings: Settings,
+    out: Path,
+    rank: int = 0,
+) -> Progress:
+    """Train until a limit is reached; `out` always holds the latest averaged weights, in our own format.
+
+    A run that was interrupted continues from `out` with the suffix .resume. `batches` makes the stream
+    of a picture size that begins at an iteration. Every rank has streams of its own; the first one writes.
+    """
+    model.train().to(memory_format=torch.channels_last)
+    average = deepcopy(model.state_dict())
+    optimizer = make_optimizer(model, settings)
+    progress = Progress()
+    resume = out.with_name(out.name + ".resume")
+    if resume.exists():
+        progress = _restore(resume, model, optimizer, average)
+    started, saved = time.monotonic() - progress.elapsed_s, time.monotonic()
+    size_hw: tuple[int, int] | None = None
+    while (share := progress.share(settings)) < 1:
+        if size_hw != settings.input_hw(share, model.config.input_hw):
+            size_hw = settings.input_hw(share, model.config.input_hw)
+            priors = make_priors(resized(model.config, size_hw))
+            stream = batches(size_hw, progress.iteration)
+        asked = time.monotonic()
+        batch = next(stream)
+        progress.waited_s += time.monotonic() - asked
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(settings, progress.iteration, share)
+        losses = backward(model, priors, batch, settings)
+        progress.elapsed_s = share_gradients(model, time.monotonic() - started)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
+        optimizer.step()
+        update_average(average, model, settings.average_decay, progress.iteration)
+        progress.iteration += 1
+        progress.images += len(batch.images) * settings.processes
+        if rank != 0:
+            continue
+        _note(progress, losses, optimizer)
+        if time.monotonic() - saved > settings.save_every_s:
+            _save(out, resume, model, optimizer, average, progress)
+            saved = time.monotonic()
+    if rank == 0:
+        save_checkpoint(model, average, out)
+        resume.unlink(missing_ok=True)
+    return progress
+
+
+def make_optimizer(model: Yolact, settings: Settings) -> AdamW:
+    """AdamW; only the kernels of convolutions decay."""
+    kernels = [p for p in model.parameters() if p.ndim == 4]
+    others = [p for p in model.parameters() if p.ndim != 4]
+    groups = [
+        {"params": kernels, "weight_decay": settings.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return AdamW(groups, lr=settings.peak_rate)
+
+
+def backward(model: Yolact, priors: Tensor, batch: Batch, settings: Settings) -> Losses:
+    """Leave one batch's gradients in the model. Raises FloatingPointError when the loss is not finite."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
+        heads, segmentation = model.forward_with_segmentation(normalise(batch.images, model.config))
+    losses = compute_losses(heads, segmentation, priors, batch)
+    total = losses.total()
+    if not torch.isfinite(total):
+        raise FloatingPointError(f"training diverged: {losses}")
+    model.zero_grad(set_to_none=True)
+    total.backward()  # type: ignore[no-untyped-call]
+    return Losses(*(loss.detach() for loss in losses))
+
+
+@torch.no_grad()
+def update_average(average: dict[str, Tensor], model: Yolact, decay: float, iteration: int) -> None:
+    """Move the averaged weights towards the model's, faster at the start."""
+    decay = min(decay, (1 + iteration) / (10 + iteration))
+    for key, value in model.state_dict().items():
+        if value.is_floating_point():
+            average[key].lerp_(value, 1 - decay)
+        else:
+            average[key].copy_(value)
+
+
+def _note(progress: Progress, losses: Losses, optimizer: AdamW) -> None:
+    for name, loss in losses._asdict().items():
+        value = float(loss)
+        progress.losses[name] = 0.95 * progress.losses.get(name, value) + 0.05 * value
+    if progress.iteration % 10 == 0:
+        parts = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
+        log.info(
+            "iteration %d  %.1f min  %.1f images/s  waiting %.1f %%  rate %.2e  %s",
+            progress.iteration,
+            progress.elapsed_s / 60,
+            progress.images / progress.elapsed_s,
+            100 * progress.waited_s / progress.elapsed_s,
+            optimizer.param_groups[0]["lr"],
+            parts,
+        )
+
+
+def _save(
+    out: Path,
+    resume: Path,
+    model: Yolact,
+    optimizer: AdamW,
+    average: dict[str, Tensor],
+    progress: Progress,
+) -> None:
+    save_checkpoint(model, average, out)
+    state = {"model": model.state_dict(), "average": average, "optimizer": optimizer.state_dict()}
+    write_archive({**state, "progress": asdict(progress)}, resume)
+
+
+def _restore(path: Path, model: Yolact, optimizer: AdamW, average: dict[str, Any]) -> Progress:
+    content = read_archive(path)
+    model.load_state_dict(content["model"])
+    optimizer.load_state_dict(content["optimizer"])
+    average.update(content["average"])
+    progress = Progress(**content["progress"])
+    log.info("resumed at iteration %d, %.1f min", progress.iteration, progress.elapsed_s / 60)
+    return progress

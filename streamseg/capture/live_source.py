@@ -17,6 +17,9 @@ from streamseg.errors import SourceError, SourceTimeout
 
 __all__ = ["LiveSource"]
 
+# Motion JPEG carries no timestamps; FFmpeg makes them up at 25 frames per second.
+_UNSTAMPED = frozenset({"jpeg_pipe", "mjpeg", "mpjpeg"})
+
 
 class LiveSource(ReconnectingSource):
     """Frames of a stream as fast as they come, over TCP unless asked otherwise; see ReconnectingSource.
@@ -44,8 +47,9 @@ class LiveSource(ReconnectingSource):
             stream.thread_type = "SLICE"
             self.fps = float(stream.average_rate) if stream.average_rate else self.fps
             convert = BgrConverter()
+            stamped = container.format.name not in _UNSTAMPED
             for picture in self._pictures_of(container, stream):
-                yield convert(picture), picture.time
+                yield convert(picture), picture.time if stamped else time.monotonic()
 
     def _pictures_of(self, container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
         allowed = self._options.read_timeout_s

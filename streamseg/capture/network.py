@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import stat
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -36,13 +37,14 @@ def open_address(url: str, options: SourceOptions, *, quick_start: bool = False)
     settings = dict(_QUICK_START) if quick_start else {}
     if url.startswith("rtsp"):
         settings["rtsp_transport"] = options.transport
+    allowed = options.open_timeout_s
+    began = time.monotonic()
     try:
-        return open_container(
-            url, options=settings, timeout_s=(options.open_timeout_s, options.read_timeout_s)
-        )
-    except (av.error.ExitError, av.error.TimeoutError) as error:
-        raise SourceTimeout(f"{shown(url)}: no answer within {options.open_timeout_s:g} s") from error
+        return open_container(url, options=settings, timeout_s=(allowed, options.read_timeout_s))
     except av.error.FFmpegError as error:
+        # FFmpeg's RTSP calls a reply that never came "invalid data".
+        if isinstance(error, av.error.TimeoutError) or time.monotonic() - began >= allowed:
+            raise SourceTimeout(f"{shown(url)}: no answer within {allowed:g} s") from error
         raise SourceError(f"{shown(url)}: cannot be opened ({_explained(error)})") from error
 
 

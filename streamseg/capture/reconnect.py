@@ -56,25 +56,25 @@ class ReconnectingSource(Source):
 
     @abstractmethod
     def _connect(self) -> Iterator[Picture]:
-        """One session: connect, yield pictures until interrupted. Raises SourceError when it cannot
-        connect or is disconnected; sets `fps` when it knows."""
+        """One session: connect, yield pictures, end only when interrupted. Raises SourceError when it
+        cannot connect or is disconnected; sets `fps` when it knows."""
 
     def __iter__(self) -> Iterator[Frame]:
         while not self._interrupted:
+            if self._failures:
+                self._pause()
+                if self._interrupted:
+                    return
+                self._session = self._connect()
             try:
-                for picture in self._pictures():
+                while (picture := self._next()) is not None:
                     yield self._frame(*picture)
             except SourceError as error:
                 self._lose(error)
-            self._pause()
 
-    def _pictures(self) -> Iterator[Picture]:
-        if self._failures:
-            self._session = self._connect()
-        if self._first is not None:
-            first, self._first = self._first, None
-            yield first
-        yield from self._session
+    def _next(self) -> Picture | None:
+        first, self._first = self._first, None
+        return next(self._session, None) if first is None else first
 
     def _lose(self, error: SourceError) -> None:
         if self._interrupted:

@@ -1,0 +1,284 @@
+"""Streams that end, break, freeze and come back, over real sockets."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from streamseg.capture.live_source import LiveSource
+from streamseg.capture.source import SourceOptions
+from streamseg.errors import SourceError, SourceTimeout
+
+QUICK = SourceOptions(open_timeout_s=3, read_timeout_s=1, max_backoff_s=0.3)
+
+
+@contextmanager
+def answering(handle: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A TCP server of our own making, one connection at a time; its http address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.05)
+        done = threading.Event()
+
+        def serve() -> None:
+            while not done.is_set():
+                try:
+                    connection, _ = listener.accept()
+                except TimeoutError:
+                    continue
+                with connection:
+                    try:
+                        connection.recv(4096)
+                        handle(connection)
+                    except OSError:
+                        continue
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/camera"
+        finally:
+            done.set()
+            thread.join()
+
+
+def jpeg_part(k: int, hw: tuple[int, int] = (96, 160)) -> bytes:
+    _, data = cv2.imencode(".jpg", np.full((*hw, 3), 10 * (k % 25), np.uint8))
+    head = f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+    return head.encode() + data.tobytes() + b"\r\n"
+
+
+HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace;boundary=cut\r\n\r\n"
+
+
+def test_motion_jpeg_over_http_with_a_size_that_changes_after_a_break() -> None:
+    sizes = itertools.chain([(96, 160)], itertools.repeat((120, 200)))
+
+    def handle(connection: socket.socket) -> None:
+        connection.sendall(HEAD)
+        hw = next(sizes)
+        for k in range(20):
+            connection.sendall(jpeg_part(k, hw))
+            time.sleep(0.01)
+
+    with answering(handle) as url, LiveSource(url, "cam", QUICK) as source:
+        assert source.live
+        assert source.size_hw == (96, 160)
+        frames = list(itertools.islice(source, 30))
+        assert source.reconnects == 1
+        assert source.size_hw == (120, 200)
+        assert source.last_error is None
+    assert frames[0].pts_seconds == 0
+    assert {frame.size_hw for frame in frames} == {(96, 160), (120, 200)}
+    assert [frame.index for frame in frames] == list(range(30))
+    assert (np.diff([frame.pts_seconds for frame in frames]) > 0).all()
+    assert (np.diff([frame.captured_ns for frame in frames]) > 0).all()
+
+
+def test_motion_jpeg_has_no_timestamps_so_arrival_counts() -> None:
+    def handle(connection: socket.socket) -> None:
+        connection.sendall(HEAD)
+        for k in range(12):
+            connection.sendall(jpeg_part(k))
+            time.sleep(0.1)
+
+    with answering(handle) as url, LiveSource(url, "cam", QUICK) as source:
+        times = [frame.pts_seconds for frame in itertools.islice(source, 10)]
+    assert times[9] - times[1] == pytest.approx(0.8, abs=0.15)
+
+
+def stalling(connection: socket.socket) -> None:
+    """Some pictures, then silence on an open connection."""
+    connection.sendall(HEAD + b"".join(jpeg_part(k) for k in range(5)))
+    while connection.recv(1024):
+        pass
+
+
+def test_the_watchdog_notices_a_source_that_went_silent() -> None:
+    with answering(stalling) as url, LiveSource(url, "cam", QUICK) as source:
+        frames = iter(source)
+        began = time.monotonic()
+        while source.reconnects == 0:
+            next(frames)
+        took = time.monotonic() - began
+    assert 0.9 < took < 2.5
+
+
+def test_interrupt_breaks_off_a_read() -> None:
+    options = SourceOptions(read_timeout_s=30)
+    with answering(stalling) as url, LiveSource(url, "cam", options) as source:
+        interrupter = threading.Timer(0.3, source.interrupt)
+        interrupter.start()
+        began = time.monotonic()
+        count = sum(1 for _ in source)
+        assert time.monotonic() - began < 1.0
+        assert 1 <= count <= 5
+        assert source.last_error is None
+        interrupter.join()
+
+
+def test_interrupt_breaks_off_the_pause_between_attempts(free_port: int) -> None:
+    options = SourceOptions(wait_for_source=True, max_backoff_s=60)
+    with LiveSource(f"http://127.0.0.1:{free_port}/x", "cam", options) as source:
+        assert "connection refused" in str(source.last_error)
+        interrupter = threading.Timer(1.0, source.interrupt)
+        interrupter.start()
+        began = time.monotonic()
+        assert list(source) == []
+        assert 0.9 < time.monotonic() - began < 1.5
+        interrupter.join()
+
+
+def test_the_end_of_a_stream_means_disconnected(clip, file_server: str) -> None:
+    clip("a.ts", frames=10)
+    with LiveSource(f"{file_server}/a.ts", "cam", QUICK) as source:
+        frames = list(itertools.islice(source, 25))
+        assert source.reconnects == 2
+    assert (np.diff([frame.pts_seconds for frame in frames]) > 0).all()
+
+
+def test_media_time_goes_on_by_the_clock_on_the_wall(clip, file_server: str) -> None:
+    clip("a.ts", frames=10)
+    with LiveSource(f"{file_server}/a.ts", "cam", QUICK) as source:
+        frames = list(itertools.islice(source, 11))
+    pause = (frames[10].captured_ns - frames[9].captured_ns) / 1e9
+    assert frames[10].pts_seconds - frames[9].pts_seconds == pytest.approx(pause, abs=1e-6)
+
+
+def test_nothing_serving_is_an_error_at_once(free_port: int) -> None:
+    began = time.monotonic()
+    with pytest.raises(SourceError, match="cannot be opened .connection refused: nothing is serving"):
+        LiveSource(f"rtsp://127.0.0.1:{free_port}/x", "cam")
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_no_answer_is_an_error_within_the_timeout(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        with pytest.raises(SourceTimeout, match="no answer within 0.5 s"):
+            LiveSource(
+                f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/x", "cam", SourceOptions(open_timeout_s=0.5)
+            )
+        assert 0.4 < time.monotonic() - began < 1.5
+
+
+def test_a_stream_without_a_frame_is_an_error() -> None:
+    def handle(connection: socket.socket) -> None:
+        connection.sendall(HEAD)
+        while connection.recv(1024):
+            pass
+
+    options = SourceOptions(open_timeout_s=0.5, read_timeout_s=0.5)
+    with answering(handle) as url, pytest.raises(SourceError, match="camera: "):
+        LiveSource(url, "cam", options)
+
+
+def test_unknown_host() -> None:
+    with pytest.raises(SourceError, match="host 'camera.invalid' is not known"):
+        LiveSource("rtsp://camera.invalid/x", "cam")
+
+
+def test_wrong_password_is_explained_and_not_shown() -> None:
+    def handle(connection: socket.socket) -> None:
+        connection.sendall(b'HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic realm="x"\r\n\r\n')
+
+    with (
+        answering(handle) as url,
+        pytest.raises(SourceError, match="user name and password") as caught,
+    ):
+        LiveSource(url.replace("://", "://me:secret@"), "cam")
+    assert "secret" not in str(caught.value)
+    assert "//me:***@127.0.0.1" in str(caught.value)
+
+
+@pytest.mark.rtsp
+def test_rtsp_plays_survives_its_server_and_changes_size(rtsp_server) -> None:
+    rtsp_server.start(320, 240)
+    began = time.monotonic()
+    with LiveSource(rtsp_server.url, "cam", QUICK) as source:
+        assert time.monotonic() - began < 2
+        assert (source.size_hw, source.fps) == ((240, 320), 30)
+        frames = list(itertools.islice(source, 20))
+        rtsp_server.kill()
+        back = threading.Timer(1.0, rtsp_server.start, (640, 480))
+        back.start()
+        for frame in source:
+            frames.append(frame)
+            if frame.size_hw == (480, 640) and len(frames) > 40:
+                break
+        back.join()
+        assert source.reconnects == 1
+        assert source.last_error is None
+    assert (np.diff([frame.pts_seconds for frame in frames]) > 0).all()
+    span = (frames[-1].captured_ns - frames[0].captured_ns) / 1e9
+    assert frames[-1].pts_seconds - frames[0].pts_seconds == pytest.approx(span, abs=0.5)
+
+
+@pytest.mark.rtsp
+def test_rtsp_frozen_source_is_noticed_after_the_timeout_not_twice_that(rtsp_server) -> None:
+    rtsp_server.start()
+    with LiveSource(rtsp_server.url, "cam", SourceOptions(open_timeout_s=3, read_timeout_s=1.5)) as source:
+        frames = iter(source)
+        for _ in range(15):
+            next(frames)
+        rtsp_server.freeze()
+        frozen = time.monotonic()
+        noticed: list[float] = []
+
+        def watch() -> None:
+            while source.last_error is None:
+                time.sleep(0.01)
+            noticed.append(time.monotonic() - frozen)
+            source.interrupt()
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        list(frames)
+        watcher.join()
+    assert 1.3 < noticed[0] < 2.2
+
+
+@pytest.mark.rtsp
+def test_rtsp_interrupt_while_the_server_is_frozen(rtsp_server) -> None:
+    rtsp_server.start()
+    with LiveSource(rtsp_server.url, "cam", SourceOptions(read_timeout_s=30)) as source:
+        frames = iter(source)
+        for _ in range(10):
+            next(frames)
+        rtsp_server.freeze()
+        interrupter = threading.Timer(0.5, source.interrupt)
+        interrupter.start()
+        began = time.monotonic()
+        list(frames)
+        assert time.monotonic() - began < 1.5
+        interrupter.join()
+
+
+def test_two_servers_are_told_apart(tmp_path: Path) -> None:
+    """Breaking off one stream leaves the connection to another server alone."""
+    flow = threading.Event()
+
+    def patient(connection: socket.socket) -> None:
+        connection.sendall(HEAD + b"".join(jpeg_part(k) for k in range(3)))
+        flow.wait(5)
+        connection.sendall(b"".join(jpeg_part(k) for k in range(3)))
+
+    with (
+        answering(patient) as first,
+        answering(stalling) as second,
+        LiveSource(first, "a", QUICK) as kept,
+        LiveSource(second, "b", QUICK) as broken,
+    ):
+        broken.interrupt()
+        flow.set()
+        assert len(list(itertools.islice(kept, 5))) == 5
+        assert kept.reconnects == 0

@@ -1,0 +1,137 @@
+"""Bad input on the command line: one line, the right exit code, nothing lost."""
+
+import errno
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+SMALL = "synthetic?frames=30&size=160x96"
+
+
+@pytest.fixture
+def clip(tmp_path):
+    path = tmp_path / "clip.mp4"
+    write_clip(path, 30)
+    return path
+
+
+def write_clip(path, frames):
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", 30, {"preset": "ultrafast", "g": "5", "bf": "0"})
+        video.height, video.width, video.pix_fmt = 96, 160, "yuv420p"
+        noise = np.random.default_rng(0)
+        for _ in range(frames):
+            image = noise.integers(0, 255, (96, 160, 3), np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image, "bgr24")))
+        container.mux(video.encode(None))
+
+
+def frames_in(path):
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_a_missing_file(fails):
+    assert "missing.mp4: no such file" in fails("run", "missing.mp4", code=3)
+
+
+def test_a_text_file_named_mp4(fails, tmp_path):
+    (tmp_path / "notes.mp4").write_text("not a video\n" * 100)
+    assert "notes.mp4" in fails("run", "notes.mp4", code=3)
+
+
+def test_a_video_without_frames(fails, tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    assert "empty.mp4" in fails("run", "empty.mp4", code=3)
+
+
+def test_a_truncated_video_is_processed_as_far_as_it_goes(fails, tmp_path, clip):
+    with av.open(str(clip)) as source, av.open(str(tmp_path / "whole.mkv"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    whole = (tmp_path / "whole.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) // 2])
+    said = fails("run", "cut.mkv", "-o", "out.mp4", "--jsonl", "out.jsonl", code=3)
+    assert "cut.mkv" in said
+    assert "decoded" in said
+    frames = frames_in(tmp_path / "out.mp4")
+    assert 5 <= frames < 30
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == frames
+
+
+def test_an_unreachable_camera_within_the_timeout(fails):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    began = time.monotonic()
+    assert f"127.0.0.1:{port}" in fails("run", f"rtsp://me:secret@127.0.0.1:{port}/x", code=3)
+    assert time.monotonic() - began < 30
+
+
+def test_an_onnx_that_is_no_engine(fails, tmp_path):
+    onnx = pytest.importorskip("onnx", reason="needs the extra `models`")
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["x"], ["y"])],
+        "g",
+        [onnx.helper.make_tensor_value_info("x", 1, [1])],
+        [onnx.helper.make_tensor_value_info("y", 1, [1])],
+    )
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "other.onnx")
+    said = fails("run", SMALL, "--engine", "other.onnx", code=4)
+    assert "other.onnx: not a streamseg engine" in said
+    assert "streamseg export" in said
+
+
+def test_an_output_folder_that_is_not_there(fails):
+    assert "mkdir -p nowhere" in fails("run", SMALL, "-o", "nowhere/out.mp4", code=5)
+
+
+def test_an_unknown_class_with_the_nearest(fails):
+    assert "did you mean 'person'" in fails("run", SMALL, "--classes", "persn", code=2)
+
+
+def test_an_unknown_key_with_its_path(fails, tmp_path):
+    (tmp_path / "run.yaml").write_text("engine: {runtme: torch}\n")
+    said = fails("run", SMALL, "--config", "run.yaml", code=2)
+    assert "run.yaml: unknown key 'engine.runtme' (did you mean 'runtime'?)" in said
+
+
+def test_a_window_without_a_display(fails, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert "display" in fails("run", SMALL, "--show", code=5)
+
+
+def test_a_traceback_is_shown_only_when_asked(streamseg):
+    assert "Traceback" in streamseg("run", "missing.mp4", "-vv").stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 200 kB; only root may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small file system: {mounted.stderr.strip() or os.strerror(errno.EPERM)}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_keeps_what_was_written_playable(fails, small_disk: Path, tmp_path):
+    write_clip(tmp_path / "long.mp4", 200)
+    out = small_disk / "out.mp4"
+    said = fails("run", "long.mp4", "-o", out, code=5)
+    assert f"{out}: the disk is full" in said
+    assert 0 < frames_in(out) < 200

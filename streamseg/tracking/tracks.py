@@ -100,7 +100,6 @@ class TrackTable:
             self.outlines[row] = found.outlines[k]
 
     def confirm(self, rows: Indices) -> None:
-        """Give ids to the tentative tracks at `rows`, in order of birth."""
-        if len(rows):
-            self.id[np.sort(rows)] = np.arange(self._next_id, self._next_id + len(rows))
-            self._next_id += len(rows)
+        """Give ids to the tentative tracks at `rows`, in that order."""
+        self.id[rows] = np.arange(self._next_id, self._next_id + len(rows))
+        self._next_id += len(rows)

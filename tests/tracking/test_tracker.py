@@ -97,6 +97,20 @@ def test_masks_decide_where_boxes_mislead(
     assert ids_of(step(10, 33, 30)) == expected
 
 
+def test_masks_are_moved_with_their_tracks(make_instances: MakeInstances) -> None:
+    """The same halves under way at four cells a frame, unseen for two frames before they change places."""
+    tracker = Tracker()
+
+    def step(k: int, first: int, second: int) -> Tracks:
+        boxes = [box(4 * first, 160, 80, 80), box(4 * second, 160, 80, 80)]
+        soft = triangles([(first, True), (second, False)])
+        return tracker.update(make_instances(boxes, scores=[0.9, 0.8], soft=soft), k / FPS)
+
+    for k in range(12):
+        assert ids_of(step(k, 10 + 4 * k, 13 + 4 * k)) == [1, 2]
+    assert ids_of(step(14, 13 + 4 * 14, 10 + 4 * 14)) == [1, 2]
+
+
 @pytest.mark.parametrize(("hidden_seconds", "expected"), [(1.0, [1]), (1.5, [-1])])
 def test_occlusion_and_the_lost_buffer(
     make_instances: MakeInstances, hidden_seconds: float, expected: list[int]
@@ -131,6 +145,25 @@ def test_weak_detections_prolong_but_do_not_begin(make_instances: MakeInstances)
     for k in range(1, 60):
         tracks = tracker.update(make_instances([box(10, 10), box(200, 10)], scores=[0.2, 0.2]), k / FPS)
         assert ids_of(tracks) == [1, -1]
+
+
+def test_weak_detections_do_not_bring_back_the_lost(make_instances: MakeInstances) -> None:
+    tracker = Tracker()
+    tracker.update(make_instances([box(10, 10)]), 0)
+    tracker.update(make_instances([]), 1 / FPS)
+    weak, good = (make_instances([box(10, 10)], scores=[score]) for score in (0.2, 0.9))
+    assert ids_of(tracker.update(weak, 2 / FPS)) == [-1]
+    assert ids_of(tracker.update(good, 3 / FPS)) == [1]
+
+
+@pytest.mark.parametrize(("class_id", "expected"), [(0, [1]), (5, [-1])])
+def test_the_second_look_reaches_further_within_the_class(
+    make_instances: MakeInstances, class_id: int, expected: list[int]
+) -> None:
+    tracker = Tracker()
+    tracker.update(make_instances([box(100, 100)]), 0)
+    jumped = make_instances([box(130, 100)], classes=[class_id])  # IoU 0.14, 0.36 when enlarged
+    assert ids_of(tracker.update(jumped, 1 / FPS)) == expected
 
 
 def test_keeps_to_the_class_among_near_equals(make_instances: MakeInstances) -> None:

@@ -137,7 +137,8 @@ def mask_iou(a: Masks, i: int, b: Masks, j: int) -> float:
 def region(masks: Masks, xyxy: NDArray[np.float32], k: int) -> Region:
     """The pixels of instance `k`, also those that interpolation spills over its box.
 
-    `xyxy` are the (N, 4) boxes of the same Instances in frame pixels: only cells under box `k` are read.
+    `xyxy` are the (N, 4) boxes of the same Instances in frame pixels. Soft masks are zero outside their box, so
+    only the cells under it and a few around are looked at: whatever lay further away would be cut off.
     """
     return _region_from_runs(_runs(masks, xyxy, k))
 
@@ -145,8 +146,8 @@ def region(masks: Masks, xyxy: NDArray[np.float32], k: int) -> Region:
 def _runs(masks: Masks, xyxy: NDArray[np.float32], k: int) -> _Runs:
     """Interpolate along x only, then solve for where each column of pixels crosses one half.
 
-    Between two rows of cells a column's value is linear in y, so its ends follow from the cells; 8 times
-    as fast as making all pixels (cv2.warpAffine) and comparing, and the RLE needs no pixel at all.
+    Between two rows of cells a column's value is linear in y, so its ends follow from the cells: half the
+    time of making all pixels (cv2.warpAffine) and comparing, and the RLE needs no pixel at all.
     """
     (_, rows, columns), (scale_x, scale_y), (height, width) = masks.soft.shape, masks.scale_xy, masks.frame_hw
     x_cells = _cells_under(xyxy[k, 0], xyxy[k, 2], scale_x, columns)
@@ -169,9 +170,11 @@ def _runs(masks: Masks, xyxy: NDArray[np.float32], k: int) -> _Runs:
     before, after = values[flips], values[flips + 1]
     crossing = gap + (top - 0.5) + (_HALF - before) / (after - before)
     row = np.ceil(crossing * scale_y - 0.5).astype(np.int64)
-    # Beyond the outermost centres the edge is replicated.
-    row[gap == 0] = 0
-    row[gap == bottom - top] = height
+    # Beyond the outermost centres of the grid its edge is replicated.
+    if top == 0:
+        row[gap == 0] = 0
+    if bottom == rows:
+        row[gap == bottom - top] = height
     return _Runs(x0 + column, np.minimum(row, height))
 
 

@@ -205,6 +205,15 @@ def test_region_includes_what_interpolation_spills_over_the_box() -> None:
     assert (y0 + rows.min(), y0 + rows.max()) == (40, 49)
 
 
+def test_cells_far_outside_the_box_are_cut_off() -> None:
+    masks = Masks(np.full((1, 20, 20), 255, np.uint8), (10.0, 10.0), (200, 200))
+    (x0, y0), bits = region(masks, np.array([[80, 80, 120, 120]], np.float32), 0)
+    assert 40 <= x0 <= 60
+    assert 40 <= y0 <= 60
+    assert bits.shape[0] <= 120
+    assert bits.shape[1] <= 120
+
+
 def test_the_half_is_inside_and_below_it_is_not() -> None:
     box = np.array([[0, 0, 8, 8]], np.float32)
     for value, pixels in ((128, 64), (127, 0)):

@@ -132,7 +132,7 @@ class Job:
         return Segment(Segmenter(engine, score=least, classes=self._class_ids, overlap=not self._live))
 
     def _open_follow(self) -> Follow:
-        return Follow(self.info.classes, self._tracker_config())
+        return Follow(self.info.classes, self._tracker_config(), lambda i: self.sources[i].fps)
 
     def _tracker_config(self) -> TrackerConfig | None:
         asked = self.config.track

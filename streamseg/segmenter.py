@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engines.contract import Engine, EngineInfo, EngineOutputs
+from streamseg.errors import EngineError
 from streamseg.structures import Frame, Instances, Masks
 
 __all__ = ["Segmenter"]
@@ -33,13 +34,10 @@ class Segmenter:
         classes: Collection[int] | None = None,
         overlap: bool = False,
     ) -> None:
-        """Keep instances of at least `score` whose class is in `classes` (None: all)."""
+        """Keep instances of at least `score` whose class is in `classes` (None: all). Raises EngineError."""
         self.engine = engine
         self._score = score
-        self._wanted = np.ones(len(engine.info.classes), bool)
-        if classes is not None:
-            self._wanted[:] = False
-            self._wanted[list(classes)] = True
+        self._wanted = _wanted(engine.info, classes)
         self._overlap = overlap
         self._batches: list[ImageArray] = [_batch(engine.info, 0)] * (2 if overlap else 1)
         self._under_way: list[Frame] = []
@@ -93,6 +91,16 @@ class Segmenter:
         mask_h, mask_w = outputs.masks.shape[2:]
         masks = Masks(outputs.masks[b, keep], (extent_x / mask_w, extent_y / mask_h), frame_hw)
         return Instances(xyxy[keep], score[keep], class_id[keep], masks)
+
+
+def _wanted(info: EngineInfo, classes: Collection[int] | None) -> NDArray[np.bool_]:
+    """(C,) bool: which classes to keep."""
+    wanted = np.full(len(info.classes), classes is None)
+    for class_id in classes or ():
+        if not 0 <= class_id < len(wanted):
+            raise EngineError(f"class {class_id}: {info.model} has classes 0…{len(wanted) - 1}")
+        wanted[class_id] = True
+    return wanted
 
 
 def _batch(info: EngineInfo, length: int) -> ImageArray:

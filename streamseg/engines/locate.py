@@ -33,7 +33,7 @@ def find_engine(name_or_path: str | Path) -> Path:
         return path
     if path.is_dir():
         raise EngineError(f"{path}: a folder; name an engine file in it")
-    near = get_close_matches(path.stem, bundled, n=1)
+    near = get_close_matches(path.stem, bundled, n=1, cutoff=0.7)
     hint = f"did you mean {near[0]!r}?" if near else f"bundled engines: {', '.join(bundled) or 'none'}"
     raise EngineError(f"{path}: no such engine file; {hint}")
 

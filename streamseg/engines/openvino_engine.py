@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from streamseg.engines.base import BaseEngine
 from streamseg.engines.contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs
 from streamseg.engines.locate import read_info
+from streamseg.engines.openvino_quiet import openvino
 from streamseg.errors import ConfigError, EngineError
 
 __all__ = ["OpenVinoEngine", "default_cache_dir"]
@@ -53,11 +53,14 @@ class OpenVinoEngine(BaseEngine):
             self._request: Any = core.compile_model(str(path), "CPU", options).create_infer_request()
         except RuntimeError as error:
             raise EngineError(f"{path}: OpenVINO cannot load it ({_reason(error)})") from error
+        self._frames: NDArray[np.uint8] | None = None
         release = openvino.get_version().split("-")[0]
         super().__init__(info, f"openvino {release} {chosen.upper()}")
 
     def _start(self, frames: NDArray[np.uint8]) -> None:
         try:
+            # OpenVINO reads the array's memory without owning it: it must live until the batch is done.
+            self._frames = frames
             self._request.set_tensor(INPUT_NAME, openvino.Tensor(frames, shared_memory=True))
             self._request.start_async()
         except RuntimeError as error:
@@ -71,7 +74,7 @@ class OpenVinoEngine(BaseEngine):
             raise EngineError(f"{self.info.model}: OpenVINO failed on a batch ({_reason(error)})") from error
 
     def _release(self) -> None:
-        self._request = None
+        self._request = self._frames = None
 
 
 def default_cache_dir() -> Path:

@@ -12,7 +12,7 @@ __all__ = ["PALETTE", "Colour", "colours_of"]
 Colour = tuple[int, int, int]
 
 # Lightness and chroma alternate while the hue steps around. The step is the best of a scan: any 20 in a
-# row are at least 13 apart in CIELAB, any 3 in a row 48 (golden-ratio step: 9 and 31). All are light enough
+# row are at least 11 apart in CIELAB, any 4 in a row 48 (golden-ratio step: 9 and 31). All are light enough
 # for black text, contrast above 5 : 1.
 _TURN = 0.238
 _LIGHTNESS = 0.72, 0.86, 0.62

@@ -75,7 +75,8 @@ def test_objects_hide_those_behind_them() -> None:
             missing = whole.mask(0) & ~crowded.mask(0)
             assert not (crowded.mask(0) & ~whole.mask(0)).any()
             # Not all: what is in front may itself be too little to count.
-            assert (crowded.labels[missing] > 0).mean() > 0.9 or missing.sum() < 20
+            unexplained = np.count_nonzero(crowded.labels[missing] == 0)
+            assert unexplained <= 16 + 0.1 * missing.sum()
             hidden += int(missing.sum())
     assert hidden > 100
 

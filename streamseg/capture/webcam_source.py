@@ -15,6 +15,9 @@ from streamseg.errors import SourceError
 
 __all__ = ["WebcamSource"]
 
+# OpenCV writes to stderr by itself; what matters of it reaches the user as an exception.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 # Uncompressed, a USB 2 camera does 720p at about 10 frames a second; those with MJPG do 30.
 _MJPG = cv2.VideoWriter.fourcc(*"MJPG")
 

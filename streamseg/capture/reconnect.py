@@ -62,8 +62,7 @@ class ReconnectingSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         while not self._interrupted:
             if self._failures:
-                self._pause()
-                if self._interrupted:
+                if not self._slept():
                     return
                 self._session = self._connect()
             try:
@@ -83,12 +82,13 @@ class ReconnectingSource(Source):
         self._failures += 1
         self._new_session = True
 
-    def _pause(self) -> None:
-        """Sleep before the next attempt, but notice an interruption."""
+    def _slept(self) -> bool:
+        """Pause before the next attempt; False when interrupted meanwhile."""
         longest = min(_FIRST_PAUSE_SECONDS * 2 ** min(self._failures - 1, 20), self._options.max_backoff_s)
         until = time.monotonic() + longest * random.uniform(0.5, 1.0)
         while not self._interrupted and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _NAP_SECONDS))
+        return not self._interrupted
 
     def _frame(self, image: NDArray[np.uint8], stamp: float | None) -> Frame:
         captured_ns = time.monotonic_ns()

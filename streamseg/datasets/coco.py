@@ -85,7 +85,10 @@ def read_coco(path: Path, images_dir: Path) -> CocoDataset:
         objects: dict[int, list[Annotation]] = {image_id: [] for image_id in images}
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path}: not in COCO's format ({type(error).__name__}: {error})") from error
-    for entry in content.get("annotations", []):
+    entries = content.get("annotations", [])
+    if not isinstance(entries, list):
+        raise DatasetError(f"{path}: not in COCO's format (annotations hold a {type(entries).__name__})")
+    for entry in entries:
         try:
             image = images[int(entry["image_id"])]
             size_hw = int(image["height"]), int(image["width"])
@@ -164,11 +167,35 @@ def _compressed(rle: Mapping[str, Any], size_hw: tuple[int, int]) -> Mapping[str
     if tuple(rle["size"]) != size_hw:
         raise ValueError(f"mask of size {rle['size']} in an image of {list(size_hw)}")
     counts = rle["counts"]
+    packed: Mapping[str, Any] = {"size": list(size_hw), "counts": counts}
     if isinstance(counts, list):
-        if any(not isinstance(n, int) or n < 0 for n in counts) or sum(counts) != size_hw[0] * size_hw[1]:
-            raise ValueError("run lengths do not fill the image")
-        packed: Mapping[str, Any] = rle_codec.frPyObjects(dict(rle), *size_hw)
-        return packed
-    if not isinstance(counts, str | bytes):
+        lengths = counts
+    elif isinstance(counts, str):
+        lengths = _run_lengths(counts)
+    else:
         raise ValueError("run lengths are neither a list nor a string")
-    return {"size": list(size_hw), "counts": counts}
+    if any(not isinstance(n, int) or n < 0 for n in lengths) or sum(lengths) != size_hw[0] * size_hw[1]:
+        raise ValueError("run lengths do not fill the image")
+    if isinstance(counts, list):
+        packed = rle_codec.frPyObjects(dict(rle), *size_hw)
+    return packed
+
+
+def _run_lengths(text: str) -> list[int]:
+    """Run lengths from COCO's string: five bits a character from 48 on, the lowest first; the sixth says that
+    more follow, the fifth of the last one is the sign. From the fourth on, minus the one before the last."""
+    lengths: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64:
+            raise ValueError("run lengths hold a character that is not COCO's")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
+        value = shift = 0
+    return lengths

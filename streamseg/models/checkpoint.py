@@ -43,6 +43,7 @@ def write_archive(content: Mapping[str, Any], path: Path) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             torch.save(dict(content), file)
+        Path(temporary).chmod(0o644)  # mkstemp's files are private
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -66,7 +67,7 @@ def load_checkpoint(path: str | Path) -> Yolact:
     name: Any = header.get("model")
     classes: Any = header.get("classes")
     size: Any = header.get("input_hw")
-    if name not in CONFIGS:
+    if not isinstance(name, str) or name not in CONFIGS:
         raise CheckpointError(f"{path}: model {name!r} is unknown here; known: {', '.join(CONFIGS)}")
     if not _are_classes(classes) or not _is_size(size):
         raise CheckpointError(f"{path}: damaged header (classes {classes!r}, input_hw {size!r})")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -82,3 +86,50 @@ def tiny_engine_path(tiny_model: Yolact, tmp_path_factory: pytest.TempPathFactor
 
     path = tmp_path_factory.mktemp("tiny") / "tiny.onnx"
     return export(tiny_model, path, max_detections=20, score_threshold=0.5)
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RtspServer:
+    """A server process that can be killed, frozen and started again on the same port."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"rtsp://127.0.0.1:{port}/ball"
+        self._port = port
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, width: int = 320, height: int = 240) -> None:
+        script = Path(__file__).with_name("rtsp_server.py")
+        command = ["/usr/bin/python3", str(script), str(self._port), str(width), str(height)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert self._process.stdout is not None
+        lines = [self._process.stdout.readline()]
+        while lines[-1] not in ("ready\n", ""):
+            lines.append(self._process.stdout.readline())
+        if lines[-1] == "":
+            self.kill()
+            pytest.skip(f"needs gst-rtsp-server (tests/install_system_packages.sh): {lines[-2:]}")
+
+    def freeze(self) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+
+@pytest.fixture
+def rtsp_server(free_port: int) -> Iterator[RtspServer]:
+    if not Path("/usr/bin/python3").exists():
+        pytest.skip("needs the system's Python with gst-rtsp-server")
+    server = RtspServer(free_port)
+    yield server
+    server.kill()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -80,13 +77,6 @@ def clip(tmp_path: Path) -> ClipMaker:
 
 
 @pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture
 def file_server(tmp_path: Path, free_port: int) -> Iterator[str]:
     """A real HTTP server over tmp_path; its address."""
     command = [sys.executable, "-u", "-m", "http.server", str(free_port), "--bind", "127.0.0.1"]
@@ -98,43 +88,3 @@ def file_server(tmp_path: Path, free_port: int) -> Iterator[str]:
     yield f"http://127.0.0.1:{free_port}"
     process.kill()
     process.communicate()
-
-
-class RtspServer:
-    """A server process that can be killed, frozen and started again on the same port."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"rtsp://127.0.0.1:{port}/ball"
-        self._port = port
-        self._process: subprocess.Popen[str] | None = None
-
-    def start(self, width: int = 320, height: int = 240) -> None:
-        script = Path(__file__).with_name("rtsp_server.py")
-        command = ["/usr/bin/python3", str(script), str(self._port), str(width), str(height)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        assert self._process.stdout is not None
-        lines = [self._process.stdout.readline()]
-        while lines[-1] not in ("ready\n", ""):
-            lines.append(self._process.stdout.readline())
-        if lines[-1] == "":
-            self.kill()
-            pytest.skip(f"needs gst-rtsp-server (tests/install_system_packages.sh): {lines[-2:]}")
-
-    def freeze(self) -> None:
-        assert self._process is not None
-        os.kill(self._process.pid, signal.SIGSTOP)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
-
-
-@pytest.fixture
-def rtsp_server(free_port: int) -> Iterator[RtspServer]:
-    if not Path("/usr/bin/python3").exists():
-        pytest.skip("needs the system's Python with gst-rtsp-server")
-    server = RtspServer(free_port)
-    yield server
-    server.kill()

@@ -43,13 +43,13 @@ def repeat_clip(path: Path, into: Path, times: int) -> None:
     with av.open(str(path)) as source, av.open(str(into), "w") as target:
         stream = source.streams.video[0]
         out = target.add_stream_from_template(stream)
-        packets = [p for p in source.demux(stream) if p.size]
-        length = round(len(packets) / Fraction(FPS) / stream.time_base)
-        payload = [(bytes(p), p.pts, p.dts, p.is_keyframe) for p in packets]
+        base = stream.time_base or Fraction(1, FPS)
+        payload = [(bytes(p), p.pts or 0, p.dts or 0, p.is_keyframe) for p in source.demux(stream) if p.size]
+        length = round(len(payload) / Fraction(FPS) / base)
         for round_ in range(times):
             for data, pts, dts, key in payload:
-                packet = av.Packet(data)
-                packet.stream, packet.time_base, packet.is_keyframe = out, stream.time_base, key
+                packet: av.Packet[av.VideoStream] = av.Packet(data)
+                packet.stream, packet.time_base, packet.is_keyframe = out, base, key
                 packet.pts, packet.dts = pts + round_ * length, dts + round_ * length
                 target.mux(packet)
 

@@ -48,7 +48,7 @@ def repeat_clip(path: Path, into: Path, times: int) -> None:
         length = round(len(payload) / Fraction(FPS) / base)
         for round_ in range(times):
             for data, pts, dts, key in payload:
-                packet: av.Packet[av.VideoStream] = av.Packet(data)
+                packet = av.Packet(data)
                 packet.stream, packet.time_base, packet.is_keyframe = out, base, key
                 packet.pts, packet.dts = pts + round_ * length, dts + round_ * length
                 target.mux(packet)

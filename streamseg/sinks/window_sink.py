@@ -3,73 +3,120 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
 
 import cv2
+import numpy as np
 
 from streamseg.errors import SinkError
+from streamseg.sinks import window_viewer
 from streamseg.sinks.base import canvas_of
 from streamseg.structures import Result
 
 __all__ = ["WindowSink"]
 
-_QUIT_KEYS = {ord("q"), 27}
-_MAX_WIDTH = 1280
-"""Wider frames begin scaled down to this; the window can be resized."""
-_PROBE = "import cv2; cv2.namedWindow('streamseg'); cv2.destroyAllWindows()"
-_PROBE_SECONDS = 30
+_START_SECONDS = 30
+_END_SECONDS = 5
 _CURE = "run without a window, e.g. with -o out.mp4"
 
 
 class WindowSink:
-    """Shows `Result.canvas`, one window per source.
+    """Shows `Result.canvas`, one window per source, in a process of its own (`window_viewer.py`).
 
     q, Esc or closing a window sets `stop_requested`; nothing is shown from then on, and whoever runs
-    the pipeline ends it. Every call must come from one thread, which need not be the main one on
-    Linux and Windows.
+    the pipeline ends it. A display slower than the frames never holds them up: frames that come
+    while one is being drawn are not shown, and are counted in `skipped`.
     """
 
     needs_canvas = True
 
     def __init__(self) -> None:
-        """Raises SinkError when no window can be opened."""
-        _check_windows_open()
+        """Open the display, in about half a second. Raises SinkError when no window can be opened."""
         self.stop_requested = False
         """The user has asked to end the run."""
-        self._titles: set[str] = set()
+        self.skipped = 0
+        """Frames not shown because the display was still busy."""
+        self._viewer_is_free = False
+        _check_for_display()
+        # A file, not a pipe: Qt is talkative, and nobody reads along.
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
+        self._viewer = subprocess.Popen(
+            [sys.executable, "-P", window_viewer.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+        )
+        self._listen(_START_SECONDS)
+        if not self._viewer_is_free:
+            self.close()
+            raise SinkError(f"window: the display does not answer in {_START_SECONDS} s; {_CURE}")
 
     def write(self, result: Result) -> None:
-        """Show one canvas and handle the keys pressed since the last."""
+        """Show one canvas, unless the last is still being drawn. Raises SinkError if the display is lost."""
+        self._listen(0)
         if self.stop_requested:
             return
-        canvas, title = canvas_of(result), f"streamseg: {result.frame.source_id}"
-        if title not in self._titles:
-            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
-            scale = min(1.0, _MAX_WIDTH / canvas.shape[1])
-            cv2.resizeWindow(title, round(canvas.shape[1] * scale), round(canvas.shape[0] * scale))
-            self._titles.add(title)
-        cv2.imshow(title, canvas)
-        self.stop_requested = cv2.pollKey() & 0xFF in _QUIT_KEYS or not _is_open(title)
+        if not self._viewer_is_free:
+            self.skipped += 1
+            return
+        canvas, title = (
+            np.ascontiguousarray(canvas_of(result)),
+            f"streamseg: {result.frame.source_id}".encode(),
+        )
+        header = window_viewer.HEADER.pack(len(title), canvas.shape[0], canvas.shape[1])
+        assert self._viewer.stdin is not None
+        # A viewer that has ended says why on its output, at the next write.
+        with suppress(BrokenPipeError):
+            for part in (header, title, canvas.data):
+                self._viewer.stdin.write(part)
+            self._viewer.stdin.flush()
+        self._viewer_is_free = False
 
     def close(self) -> None:
         """Close the windows."""
-        for title in self._titles:
-            if _is_open(title):
-                cv2.destroyWindow(title)
-        self._titles.clear()
+        assert self._viewer.stdin is not None
+        assert self._viewer.stdout is not None
+        with suppress(BrokenPipeError):
+            self._viewer.stdin.close()
+        self._viewer.stdout.close()
+        try:
+            self._viewer.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._viewer.kill()
+            self._viewer.wait()
+        self._stderr.close()
+
+    def _listen(self, timeout_s: float) -> None:
+        """Take in what the viewer has said. Raises SinkError if it has ended on its own."""
+        if self.stop_requested:
+            return
+        assert self._viewer.stdout is not None
+        if not select.select([self._viewer.stdout], [], [], timeout_s)[0]:
+            return
+        said = os.read(self._viewer.stdout.fileno(), 64)
+        self._viewer_is_free = said.endswith(window_viewer.READY)
+        self.stop_requested = said.endswith(window_viewer.QUIT)
+        if not said:
+            reason = self._last_words()
+            self.close()
+            raise SinkError(f"window: {reason}; {_CURE}")
+
+    def _last_words(self) -> str:
+        """What the viewer said of its end: the line that gives a reason, else the last."""
+        self._stderr.seek(0)
+        lines = [
+            line.strip() for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()
+        ]
+        reasons = [line for line in lines if "could not" in line.lower()] or lines[-1:]
+        return f"no window can be shown ({reasons[0] if reasons else 'no reason given'})"
 
 
-def _is_open(title: str) -> bool:
-    try:
-        return bool(cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1)
-    except cv2.error:  # Qt's answer when the user has closed the last window
-        return False
-
-
-def _check_windows_open() -> None:
-    """Raise SinkError unless a window opens, tried in a process of its own: without a display, or without
-    Qt's plugin for it, Qt aborts the process that asks."""
+def _check_for_display() -> None:
+    """Raise SinkError where it is certain that no window can be opened, with a clearer cure than Qt's."""
     if not cv2.currentUIFramework():
         raise SinkError(
             "window: this OpenCV has no windows (opencv-python-headless is installed); "
@@ -77,14 +124,3 @@ def _check_windows_open() -> None:
         )
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         raise SinkError(f"window: no display ($DISPLAY is not set); {_CURE}")
-    try:
-        probe = subprocess.run(
-            [sys.executable, "-P", "-c", _PROBE], capture_output=True, text=True, timeout=_PROBE_SECONDS
-        )
-    except subprocess.TimeoutExpired as error:
-        raise SinkError(f"window: the display does not answer in {_PROBE_SECONDS} s; {_CURE}") from error
-    if probe.returncode:
-        said = [line for line in probe.stderr.splitlines() if "could not" in line.lower()]
-        raise SinkError(
-            f"window: no window can be opened ({(said or ['no reason given'])[0].strip()}); {_CURE}"
-        )

@@ -1,0 +1,88 @@
+"""The stream of samples: what is in it, and that it can be had again."""
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamseg.datasets.split import held_out
+from streamseg.errors import DatasetError
+from streamseg.models.catalog import CONFIGS
+from streamseg.training.compact import PHOTO_SETS, make_mixture
+from streamseg.training.mixture import Mixture, batches
+from streamseg.training.photos import read_split
+
+CLASSES = CONFIGS["compact"].classes
+SIZE_HW = (96, 128)
+
+
+@pytest.fixture
+def mixture(data_dir: Path) -> Mixture:
+    return make_mixture(data_dir, CLASSES, SIZE_HW)
+
+
+def test_held_out_photographs_are_not_loaded(mixture: Mixture, data_dir: Path) -> None:
+    train, out = read_split(data_dir, PHOTO_SETS[1])
+
+    assert {image.path.name for image in out} == held_out([f"{k}.png" for k in range(10)], 0.1)
+    assert not {image.path for image in train} & {image.path for image in out}
+    assert [len(photos) for _, photos in mixture.photos] == [9, 9, 9]
+
+
+def test_the_same_seed_is_the_same_stream(mixture: Mixture) -> None:
+    first, again, other = (next(mixture.samples(seed)) for seed in (5, 5, 6))
+
+    np.testing.assert_array_equal(first.image, again.image)
+    np.testing.assert_array_equal(first.masks, again.masks)
+    assert not np.array_equal(first.image, other.image)
+
+
+def test_samples_are_consistent(mixture: Mixture) -> None:
+    seen: set[str] = set()
+    for sample in islice(mixture.samples(0), 40):
+        assert sample.image.shape == (*SIZE_HW, 3)
+        assert sample.masks.shape == (len(sample.boxes), 24, 32)
+        assert (sample.boxes[:, 2:] > sample.boxes[:, :2]).all()
+        assert sample.boxes.min(initial=0) >= 0
+        assert sample.boxes.max(initial=1) <= 1
+        assert sample.counted.shape == (len(CLASSES),)
+        seen |= {CLASSES[k] for k in sample.classes}
+    assert seen == {"person", "cat", "monkey", "shape"}
+
+
+def test_masks_lie_in_their_boxes(mixture: Mixture) -> None:
+    for sample in islice(mixture.samples(1), 15):
+        for box, mask in zip(sample.boxes, sample.masks, strict=True):
+            rows, columns = np.nonzero(mask)
+            x1, y1, x2, y2 = box * [32, 24, 32, 24]
+            assert columns.min() >= np.floor(x1 + 1e-3)
+            assert columns.max() < np.ceil(x2 - 1e-3)
+            assert rows.min() >= np.floor(y1 + 1e-3)
+            assert rows.max() < np.ceil(y2 - 1e-3)
+
+
+def test_data_sets_count_only_what_they_annotate(mixture: Mixture) -> None:
+    coco, cats, animals = (photos[0].counted for _, photos in mixture.photos)
+
+    assert coco.all()
+    assert not cats[CLASSES.index("person")]
+    assert cats[CLASSES.index("cat")]
+    assert not animals[CLASSES.index("cat")]
+    assert animals[CLASSES.index("monkey")]
+
+
+def test_batches_come_from_a_process_of_their_own(mixture: Mixture) -> None:
+    stream = batches(mixture, 2, (1, 0, 0))
+
+    batch = next(stream)
+
+    expected = next(mixture.samples((1, 0, 0)))
+    assert batch.images.shape == (2, *SIZE_HW, 3)
+    np.testing.assert_array_equal(batch.images[0].numpy(), expected.image)
+    assert batch.counted.shape == (2, len(CLASSES))
+
+
+def test_missing_data_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="coco_train288"):
+        make_mixture(tmp_path, CLASSES, SIZE_HW)

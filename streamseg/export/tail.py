@@ -116,9 +116,9 @@ def decode(loc: Tensor, priors: Tensor) -> Corners:
 def class_candidates(conf: Tensor, top: int) -> tuple[Tensor, Tensor]:
     """The `top` best priors of every class: scores (B, C, top), −1 for priors that take no part, and
     their indices. The −1 must come before top-K, or weak priors push strong ones of other classes out."""
-    scores = conf.softmax(-1).transpose(1, 2)[:, 1:]
-    takes_part = scores.amax(1, keepdim=True) > PRE_NMS_SCORE
-    best: tuple[Tensor, Tensor] = torch.where(takes_part, scores, -1.0).topk(top, dim=2)
+    scores = conf.softmax(-1)[..., 1:]
+    takes_part = (scores.amax(-1) > PRE_NMS_SCORE).unsqueeze(1)
+    best: tuple[Tensor, Tensor] = torch.where(takes_part, scores.transpose(1, 2), -1.0).topk(top, dim=2)
     return best
 
 

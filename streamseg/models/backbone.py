@@ -8,19 +8,27 @@ import torch
 from torch import Tensor, nn
 
 from streamseg.models.config import YolactConfig
+from streamseg.models.darknet import DarkNet
+from streamseg.models.deform import DeformConv
 
-__all__ = ["ResNet"]
+__all__ = ["ResNet", "make_backbone"]
 
 
 class Bottleneck(nn.Module):
-    """1×1, 3×3 (carries the stride), 1×1; the inner width is a quarter of `width`."""
+    """1×1, 3×3 (carries the stride, may be deformable), 1×1; the inner width is a quarter of `width`."""
 
-    def __init__(self, width_in: int, width: int, stride: int, downsample: nn.Module | None) -> None:
+    def __init__(
+        self, width_in: int, width: int, stride: int, downsample: nn.Module | None, deform: bool = False
+    ) -> None:
         super().__init__()
         inner = width // 4
         self.conv1 = nn.Conv2d(width_in, inner, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(inner)
-        self.conv2 = nn.Conv2d(inner, inner, 3, stride, padding=1, bias=False)
+        self.conv2: nn.Module = (
+            DeformConv(inner, inner, stride)
+            if deform
+            else nn.Conv2d(inner, inner, 3, stride, padding=1, bias=False)
+        )
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv3 = nn.Conv2d(inner, width, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(width)
@@ -52,15 +60,23 @@ class BasicBlock(nn.Module):
         return torch.relu(y + shortcut)
 
 
-BLOCKS: dict[str, type[Bottleneck] | type[BasicBlock]] = {"bottleneck": Bottleneck, "basic": BasicBlock}
-
-
-def make_stage(block: str, width_in: int, width: int, blocks: int, stride: int) -> nn.Sequential:
-    downsample = None
-    if stride != 1 or width_in != width:
-        downsample = nn.Sequential(nn.Conv2d(width_in, width, 1, stride, bias=False), nn.BatchNorm2d(width))
-    first = BLOCKS[block](width_in, width, stride, downsample)
-    return nn.Sequential(first, *(BLOCKS[block](width, width, 1, None) for _ in range(blocks - 1)))
+def make_stage(
+    config: YolactConfig, width_in: int, width: int, blocks: int, stride: int, *, deform: bool
+) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for i in range(blocks):
+        downsample = None
+        if i == 0 and (stride != 1 or width_in != width):
+            downsample = nn.Sequential(
+                nn.Conv2d(width_in, width, 1, stride, bias=False), nn.BatchNorm2d(width)
+            )
+        if config.block == "basic":
+            layers.append(BasicBlock(width_in, width, stride, downsample))
+        else:
+            samples = deform and i % config.deform_interval == 0
+            layers.append(Bottleneck(width_in, width, stride, downsample, samples))
+        width_in, stride = width, 1
+    return nn.Sequential(*layers)
 
 
 class ResNet(nn.Module):
@@ -72,11 +88,12 @@ class ResNet(nn.Module):
         self.conv1 = nn.Conv2d(3, config.stem_width, size, 2, padding=size // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(config.stem_width)
         self.pool = nn.MaxPool2d(3, 2, padding=1) if config.stem == "conv7_pool" else nn.Identity()
-        strides = (1 if config.stem == "conv7_pool" else 2, 2, 2, 2)
         self.layers = nn.ModuleList()
         width_in = config.stem_width
-        for width, blocks, stride in zip(config.stage_widths, config.stage_blocks, strides, strict=True):
-            self.layers.append(make_stage(config.block, width_in, width, blocks, stride))
+        for i, (width, blocks) in enumerate(zip(config.stage_widths, config.stage_blocks, strict=True)):
+            stride = 1 if i == 0 and config.stem == "conv7_pool" else 2
+            deform = i > 0 and config.deform_interval > 0
+            self.layers.append(make_stage(config, width_in, width, blocks, stride, deform=deform))
             width_in = width
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -85,4 +102,9 @@ class ResNet(nn.Module):
         for stage in self.layers:
             x = cast(Tensor, stage(x))
             maps.append(x)
-        return maps[1], maps[2], maps[3]
+        return maps[-3], maps[-2], maps[-1]
+
+
+def make_backbone(config: YolactConfig) -> ResNet | DarkNet:
+    """The backbone of a configuration, with random weights."""
+    return DarkNet(config) if config.block == "darknet" else ResNet(config)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from math import sqrt
 
 from streamseg.errors import ConfigError
-from streamseg.models.config import YolactConfig
+from streamseg.models.config import MMDETECTION, YolactConfig
 from streamseg.models.yolact import Yolact
 
 __all__ = ["COCO_CLASSES", "CONFIGS", "build_model", "resized"]
@@ -26,26 +26,84 @@ COCO_CLASSES = (
     *("teddy bear", "hair drier", "toothbrush"),
 )
 
+PASCAL_CLASSES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train"),
+    "tvmonitor",
+)
+
+R50, R101 = (3, 4, 6, 3), (3, 4, 23, 3)
+YOLACT_R50 = YolactConfig(
+    name="yolact_r50",
+    classes=COCO_CLASSES,
+    input_hw=(550, 550),
+    block="bottleneck",
+    stem="conv7_pool",
+    stem_width=64,
+    stage_widths=(256, 512, 1024, 2048),
+    stage_blocks=R50,
+    fpn_width=256,
+    fpn_extra_levels=2,
+    proto_widths=(256, 256, 256),
+    proto_up_width=256,
+    head_width=256,
+    mask_dim=32,
+    norm=False,
+    anchor_scales=(24, 48, 96, 192, 384),
+    square_anchors=True,
+)
+YOLACT_R101 = replace(YOLACT_R50, name="yolact_r101", stage_blocks=R101)
+YOLACT_PLUS_R50 = replace(
+    YOLACT_R50,
+    name="yolact_plus_r50",
+    square_anchors=False,
+    anchor_octaves=(1.0, 2 ** (1 / 3), 2 ** (2 / 3)),
+    deform_interval=1,
+    mask_rescoring=True,
+)
+MMDET_YOLACT_R50 = replace(
+    YOLACT_R50,
+    name="mmdet_yolact_r50",
+    square_anchors=False,
+    anchor_aspects=(2.0, 1.0, 0.5),
+    extra_from_c5=True,
+    fpn_relu=False,
+    selection=MMDETECTION,
+)
+
 CONFIGS: dict[str, YolactConfig] = {
-    "yolact_r50": YolactConfig(
-        name="yolact_r50",
-        classes=COCO_CLASSES,
-        input_hw=(550, 550),
-        block="bottleneck",
-        stem="conv7_pool",
-        stem_width=64,
-        stage_widths=(256, 512, 1024, 2048),
-        stage_blocks=(3, 4, 6, 3),
-        fpn_width=256,
-        fpn_extra_levels=2,
-        proto_widths=(256, 256, 256),
-        proto_up_width=256,
-        head_width=256,
-        mask_dim=32,
-        norm=False,
-        anchor_scales=(24, 48, 96, 192, 384),
-        square_anchors=True,
+    "yolact_r50": YOLACT_R50,
+    "yolact_r101": YOLACT_R101,
+    "yolact_darknet53": replace(
+        YOLACT_R50,
+        name="yolact_darknet53",
+        block="darknet",
+        stem="conv3_full",
+        stem_width=32,
+        stage_widths=(64, 128, 256, 512, 1024),
+        stage_blocks=(1, 2, 8, 8, 4),
+        mean_rgb=(0.0, 0.0, 0.0),
+        std_rgb=(255.0, 255.0, 255.0),
     ),
+    "yolact_im400": replace(
+        YOLACT_R101, name="yolact_im400", input_hw=(400, 400), anchor_scales=(17, 34, 69, 139, 279)
+    ),
+    "yolact_im700": replace(
+        YOLACT_R101, name="yolact_im700", input_hw=(700, 700), anchor_scales=(30, 61, 122, 244, 488)
+    ),
+    "yolact_plus_r50": YOLACT_PLUS_R50,
+    "yolact_plus_r101": replace(
+        YOLACT_PLUS_R50, name="yolact_plus_r101", stage_blocks=R101, deform_interval=3
+    ),
+    "yolact_r50_pascal": replace(
+        YOLACT_R50,
+        name="yolact_r50_pascal",
+        classes=PASCAL_CLASSES,
+        anchor_scales=(32, 64, 128, 256, 512),
+        square_anchors=False,
+    ),
+    "mmdet_yolact_r50": MMDET_YOLACT_R50,
+    "mmdet_yolact_r101": replace(MMDET_YOLACT_R50, name="mmdet_yolact_r101", stage_blocks=R101),
     "compact": YolactConfig(
         name="compact",
         classes=(

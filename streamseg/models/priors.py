@@ -11,7 +11,7 @@ from torch import Tensor
 
 from streamseg.models.config import YolactConfig
 
-__all__ = ["level_sizes", "make_priors"]
+__all__ = ["level_lengths", "level_sizes", "make_priors"]
 
 
 def level_sizes(input_hw: tuple[int, int], extra_levels: int) -> list[tuple[int, int]]:
@@ -29,15 +29,21 @@ def anchor_shapes(config: YolactConfig, scale: float) -> list[tuple[float, float
     """Width and height of one level's anchors, relative to the input, in the order of the channels."""
     h, w = config.input_hw
     shapes = []
-    for aspect in config.anchor_aspects:
-        side_x = scale * sqrt(aspect)
-        side_y = side_x if config.square_anchors else scale / sqrt(aspect)
+    for octave, aspect in product(config.anchor_octaves, config.anchor_aspects):
+        side_x = scale * octave * sqrt(aspect)
+        side_y = side_x if config.square_anchors else scale * octave / sqrt(aspect)
         shapes.append((side_x / w, side_y / h))
     return shapes
 
 
+def level_lengths(config: YolactConfig) -> tuple[int, ...]:
+    """Priors of each pyramid level, in the order of the heads' rows."""
+    anchors = len(config.anchor_octaves) * len(config.anchor_aspects)
+    return tuple(h * w * anchors for h, w in level_sizes(config.input_hw, config.fpn_extra_levels))
+
+
 def make_priors(config: YolactConfig) -> Tensor:
-    """(P, 4) float32: cx, cy, w, h relative to the input; by level, row, column, aspect.
+    """(P, 4) float32: cx, cy, w, h relative to the input; by level, row, column, octave, aspect.
 
     An anchor is a rectangle in pixels of the input, so on inputs that are not square its relative
     sides are s·√ar/input_w and s/√ar/input_h.

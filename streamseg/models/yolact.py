@@ -1,7 +1,8 @@
 """YOLACT: prototypes for the whole image, a box, classes and mask coefficients per anchor.
 
-Bolya et al., "YOLACT: Real-time Instance Segmentation" (ICCV 2019). Attribute names and arithmetic
-follow dbolya/yolact, whose published state_dicts load into the models that have its layout.
+Bolya et al., "YOLACT: Real-time Instance Segmentation" (ICCV 2019) and "YOLACT++" (2020). Attribute
+names and arithmetic follow dbolya/yolact; mmdetection's YOLACT is the same code under other values of
+`YolactConfig`, its weights renamed by `streamseg.models.layouts`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from streamseg.models.backbone import ResNet
+from streamseg.models.backbone import make_backbone
 from streamseg.models.config import YolactConfig
+from streamseg.models.maskiou import MaskIouNet
 from streamseg.models.priors import make_priors
 
 __all__ = ["RawHeads", "Yolact"]
@@ -54,12 +56,14 @@ class Fpn(nn.Module):
         width = config.fpn_width
         self.lat_layers = nn.ModuleList(nn.Conv2d(w, width, 1) for w in reversed(widths))
         self.pred_layers = nn.ModuleList(conv3x3(width, width, config.norm) for _ in widths)
+        self.extra_from_c5, self.relu = config.extra_from_c5, config.fpn_relu
+        first = widths[-1] if config.extra_from_c5 else width
         self.downsample_layers = nn.ModuleList(
-            conv3x3(width, width, False, stride=2) for _ in range(config.fpn_extra_levels)
+            conv3x3(width if i else first, width, False, stride=2) for i in range(config.fpn_extra_levels)
         )
 
     def forward(self, maps: tuple[Tensor, ...]) -> list[Tensor]:
-        """Levels from the finest to the coarsest; ReLU on those with a lateral, none on the extra ones."""
+        """Levels from the finest to the coarsest; ReLU, if any, on those with a lateral alone."""
         levels: list[Tensor] = []
         top: Tensor | None = None
         for lateral, predict, x in zip(self.lat_layers, self.pred_layers, reversed(maps), strict=True):
@@ -68,9 +72,11 @@ class Fpn(nn.Module):
                 # To the next level's own size: 18 → 35 is not a doubling.
                 y = y + interpolate(top, size=x.shape[2:], mode="bilinear", align_corners=False)
             top = y
-            levels.insert(0, torch.relu(predict(y)))
+            levels.insert(0, torch.relu(predict(y)) if self.relu else predict(y))
+        top = maps[-1] if self.extra_from_c5 else levels[-1]
         for downsample in self.downsample_layers:
-            levels.append(downsample(levels[-1]))
+            top = cast(Tensor, downsample(top))
+            levels.append(top)
         return levels
 
 
@@ -91,7 +97,8 @@ class PredictionHead(nn.Module):
 
     def __init__(self, config: YolactConfig) -> None:
         super().__init__()
-        anchors, width = len(config.anchor_aspects), config.head_width
+        anchors = len(config.anchor_octaves) * len(config.anchor_aspects)
+        width = config.head_width
         self.sizes = (4, 1 + len(config.classes), config.mask_dim)
         self.upfeature = nn.Sequential(nn.Conv2d(config.fpn_width, width, 3, padding=1), nn.ReLU())
         self.bbox_layer = nn.Conv2d(width, anchors * self.sizes[0], 3, padding=1)
@@ -118,11 +125,13 @@ class Yolact(nn.Module):
     def __init__(self, config: YolactConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = ResNet(config)
-        self.fpn = Fpn(config.stage_widths[1:], config)
+        self.backbone = make_backbone(config)
+        self.fpn = Fpn(config.stage_widths[-3:], config)
         self.proto_net = make_proto_net(config)
         self.prediction_layers = nn.ModuleList([PredictionHead(config)])
         self.semantic_seg_conv = nn.Conv2d(config.fpn_width, len(config.classes), 1)
+        self.maskiou_net = MaskIouNet(len(config.classes)) if config.mask_rescoring else None
+        """Not called here: it looks at finished masks, in the tail."""
         self.register_buffer("priors", make_priors(config), persistent=False)
 
     def forward(self, x: Tensor) -> RawHeads:

@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import cv2
@@ -32,6 +33,8 @@ _FORMATS = {
 _CODEC_OPTIONS = {"preset": "ultrafast", "crf": "23"}
 _MAX_THREADS = 4
 _ASSUMED_FPS = 30.0
+"""Of a video of one frame."""
+_MAX_FPS = 240.0
 _KEYFRAME_SECONDS = 1.0
 """A kill loses what came after the last keyframe but one fragment boundary, so at most about this."""
 _SMPTE170M, _LIMITED_RANGE = 6, 1
@@ -45,17 +48,13 @@ class VideoSink:
     or 1 ms (mkv); variable frame rates are kept. Odd sizes are padded to even ones by repeating the
     last row or column (4:2:0 chroma needs it). When the size changes in mid-stream (a camera that
     came back with another resolution), frames are fitted into the first size with black borders and
-    counted in `refitted`. An existing file is replaced when the first frame arrives.
+    counted in `refitted`. An existing file is replaced when the second frame arrives, or by `close`.
     """
 
     needs_canvas = True
 
-    def __init__(self, path: str | Path, fps_hint: float | None = None) -> None:
-        """`fps_hint`: the source's frame rate, if known. It only sets what the file's header announces
-        and how long a single frame lasts; times come from the frames.
-
-        Raises ConfigError for another suffix, SinkError if the file cannot be written.
-        """
+    def __init__(self, path: str | Path) -> None:
+        """Raises ConfigError for another suffix, SinkError if the file cannot be written."""
         self.path = Path(path)
         if self.path.suffix.lower() not in _FORMATS:
             raise ConfigError(
@@ -63,10 +62,10 @@ class VideoSink:
             )
         check_file_writable(self.path)
         self.frames = 0
-        """Frames written."""
+        """Frames taken."""
         self.refitted = 0
         """Frames of another size than the first, fitted into it."""
-        self._fps = Fraction(fps_hint or _ASSUMED_FPS).limit_denominator(1001)
+        self._first: _Shot | None = None
         self._writer: _Writer | None = None
         self._closed = False
 
@@ -74,12 +73,9 @@ class VideoSink:
         """Encode one canvas. Raises SinkError; what was written before stays playable."""
         if self._closed:
             raise SinkError(f"{self.path}: already closed")
-        canvas = canvas_of(result)
+        shot = _Shot(canvas_of(result), result.frame.pts_seconds)
         try:
-            if self._writer is None:
-                self._writer = _Writer(self.path, canvas.shape[:2], self._fps)
-            self.refitted += canvas.shape[:2] != self._writer.image_hw
-            self._writer.write(canvas, result.frame.pts_seconds)
+            self._take(shot)
         except av.FFmpegError as error:
             self._closed = True
             self._abandon()
@@ -92,11 +88,26 @@ class VideoSink:
             return
         self._closed = True
         try:
+            if self._first is not None:
+                self._writer = _Writer(self.path, self._first, _ASSUMED_FPS)
             if self._writer is not None:
                 self._writer.finish()
         except av.FFmpegError as error:
             self._abandon()
             raise write_failure(self.path, error) from error
+
+    def _take(self, shot: _Shot) -> None:
+        if self._writer is None:
+            if self._first is None:
+                # The header announces a frame rate, which the second frame tells. Matroska's readers
+                # believe it, and x264 chooses the level by it.
+                self._first = _Shot(shot.image.copy(), shot.pts_seconds)
+                return
+            seconds = shot.pts_seconds - self._first.pts_seconds
+            fps = 1 / min(max(seconds, 1 / _MAX_FPS), 1.0)
+            self._writer, self._first = _Writer(self.path, self._first, fps), None
+        self.refitted += shot.image.shape[:2] != self._writer.image_hw
+        self._writer.write(shot)
 
     def _abandon(self) -> None:
         if self._writer is None:
@@ -110,17 +121,23 @@ class VideoSink:
                 cut_to_whole_fragments(self.path)
 
 
-class _Writer:
-    """The open file: one H.264 stream whose size is that of the first image."""
+class _Shot(NamedTuple):
+    image: NDArray[np.uint8]
+    pts_seconds: float
 
-    def __init__(self, path: Path, image_hw: tuple[int, int], fps: Fraction) -> None:
+
+class _Writer:
+    """The open file: one H.264 stream of the first shot's size, which is written at once."""
+
+    def __init__(self, path: Path, first: _Shot, fps: float) -> None:
         name, self._time_base, options = _FORMATS[path.suffix.lower()]
-        self.image_hw = image_hw
-        self._even_hw = image_hw[0] + image_hw[0] % 2, image_hw[1] + image_hw[1] % 2
-        height, width = self._even_hw
+        self.image_hw = first.image.shape[:2]
+        height, width = (side + side % 2 for side in self.image_hw)
+        self._even_hw = height, width
+        rate = Fraction(fps).limit_denominator(1001)
         # `file:` keeps FFmpeg from reading a protocol out of names such as `12:30.mp4`.
         self.container = av.open(f"file:{path}", "w", format=name, container_options=options)
-        self._stream = self.container.add_stream("libx264", rate=fps, options=_CODEC_OPTIONS)
+        self._stream = self.container.add_stream("libx264", rate=rate, options=_CODEC_OPTIONS)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         codec = self._stream.codec_context
         codec.time_base = self._time_base
@@ -129,18 +146,19 @@ class _Writer:
         codec.colorspace = codec.color_primaries = codec.color_trc = _SMPTE170M
         codec.color_range = _LIMITED_RANGE
         self._yuv = np.empty((height * 3 // 2, width), np.uint8)
-        self._start_seconds: float | None = None
+        self._start_seconds = first.pts_seconds
         self._tick = -1
         self._key_tick: int | None = None
         self._packet_tick = 0
-        self._interval = max(1, round(1 / (fps * self._time_base)))
+        self._interval = max(1, round(1 / (rate * self._time_base)))
+        self.write(first)
 
-    def write(self, image: NDArray[np.uint8], pts_seconds: float) -> None:
-        image = _fit(image, self._even_hw)
+    def write(self, shot: _Shot) -> None:
+        image = _fit(shot.image, self._even_hw)
         cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420, dst=self._yuv)
         # No copy: x264 has taken the pixels when encode() returns, so the buffer is free again.
         frame = av.VideoFrame.from_numpy_buffer(self._yuv, format="yuv420p")
-        frame.pts, frame.time_base = self._next_tick(pts_seconds), self._time_base
+        frame.pts, frame.time_base = self._next_tick(shot.pts_seconds), self._time_base
         if self._key_tick is None or (frame.pts - self._key_tick) * self._time_base >= _KEYFRAME_SECONDS:
             frame.pict_type = PictureType.I
             self._key_tick = frame.pts
@@ -151,8 +169,6 @@ class _Writer:
         self.container.close()
 
     def _next_tick(self, pts_seconds: float) -> int:
-        if self._start_seconds is None:
-            self._start_seconds = pts_seconds
         tick = round((pts_seconds - self._start_seconds) / self._time_base)
         # Times within a source increase, but two may round onto one tick.
         self._tick = max(tick, self._tick + 1)

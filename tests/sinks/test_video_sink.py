@@ -33,8 +33,8 @@ def write_each(sink, results):
         sink.write(result)
 
 
-def write_all(path, results, **options):
-    sink = VideoSink(path, **options)
+def write_all(path, results):
+    sink = VideoSink(path)
     write_each(sink, results)
     sink.close()
     return sink
@@ -43,7 +43,7 @@ def write_all(path, results, **options):
 def test_as_many_frames_as_written_at_their_own_times(path, make_result, probe_video):
     # Media time does not begin at 0, and the rate varies.
     times = [7.0 + 0.04 * i + 0.011 * (i % 3) + (0.5 if i > 30 else 0) for i in range(60)]
-    sink = write_all(path, [make_result(i, t) for i, t in enumerate(times)], fps_hint=25)
+    sink = write_all(path, [make_result(i, t) for i, t in enumerate(times)])
     video = probe_video(path)
     ticks = TICKS_PER_SECOND[path.suffix]
     assert sink.frames == 60
@@ -61,14 +61,25 @@ def test_durations_are_the_intervals_and_the_last_repeats_the_one_before(path, m
         assert video.durations == [3600, 5400, 9000, 2700, 9000, 9000]
 
 
-def test_a_single_frame_lasts_one_interval_of_the_hinted_rate(path, make_result, probe_video):
-    write_all(path, [make_result()], fps_hint=10)
-    assert probe_video(path).seconds == pytest.approx(0.1, abs=0.001)
+def test_a_single_frame_lasts_a_thirtieth_of_a_second(path, make_result, probe_video):
+    write_all(path, [make_result()])
+    assert probe_video(path).seconds == pytest.approx(1 / 30, abs=0.001)
+
+
+def test_the_header_announces_the_rate_of_the_frames(path, make_result):
+    write_all(path, [make_result(i, 3 + i / 12.5) for i in range(5)])
+    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == pytest.approx(12.5, abs=0.01)
 
 
 def test_ntsc_rates_are_exact(tmp_path, make_result, probe_video):
     write_all(tmp_path / "a.mp4", [make_result(i, i * 1001 / 30000) for i in range(40)])
     assert probe_video(tmp_path / "a.mp4").pts == [3003 * i for i in range(40)]
+
+
+def test_a_long_wait_between_frames_is_kept(path, make_result, probe_video):
+    write_all(path, [make_result(i, t) for i, t in enumerate([0, 5000, 5000.04])])
+    ticks = TICKS_PER_SECOND[path.suffix]
+    assert probe_video(path).pts == [0, 5000 * ticks, round(5000.04 * ticks)]
 
 
 def test_two_times_on_one_tick_stay_apart(path, make_result, probe_video):
@@ -134,8 +145,9 @@ def test_a_normal_close_leaves_a_plain_mp4(tmp_path, make_result):
     assert boxes[-1] == "moov"
 
 
-def test_an_existing_file_is_replaced_by_the_first_frame_and_not_before(path, make_result):
+def test_an_existing_file_is_replaced_by_frames_and_not_before(path, make_result):
     path.write_bytes(b"precious")
+    VideoSink(path).close()
     sink = VideoSink(path)
     assert path.read_bytes() == b"precious"
     sink.write(make_result())

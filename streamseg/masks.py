@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.structures import Instances, Masks
+from streamseg.structures import Instances, Masks, Result
 
 __all__ = [
     "THRESHOLD",
@@ -353,6 +353,12 @@ class FrameMasks:
 
     def __init__(self, instances: Instances) -> None:
         self._instances = instances
+
+    @classmethod
+    def of(cls, result: Result) -> FrameMasks:
+        """Those of a result's instances, made once however many sinks ask, one after another."""
+        masks: FrameMasks = result.shared.setdefault(cls, cls(result.instances))
+        return masks
 
     def __len__(self) -> int:
         return len(self._instances)

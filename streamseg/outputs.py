@@ -53,18 +53,19 @@ def open_sinks(output: OutputConfig, specs: Sequence[str]) -> dict[str, list[Sin
     """
     ids = source_ids(specs)
     _refuse_overwriting_input(output_paths(output, ids), specs)
+    sinks: dict[str, list[Sink]] = {i: [] for i in ids}
+    if output.video:
+        sinks = {i: [VideoSink(_video_path(output.video, i, len(ids)))] for i in ids}
     shared: list[Sink] = []
     if output.jsonl:
         shared.append(JsonlSink(output.jsonl))
     if output.images:
         shared.append(ImageSink(output.images, several_sources=len(ids) > 1))
     if output.show:
-        shared.append(WindowSink())
+        shared.append(WindowSink())  # last: its window would outlive a complaint of the others
     if not shared and not output.video:
         shared.append(NullSink())
-    if not output.video:
-        return {source_id: list(shared) for source_id in ids}
-    return {i: [VideoSink(_video_path(output.video, i, len(ids))), *shared] for i in ids}
+    return {i: [*own, *shared] for i, own in sinks.items()}
 
 
 def _video_path(video: str, source_id: str, count: int) -> str:

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from streamseg.capture.source import Source
+from streamseg.masks import FrameMasks
 from streamseg.metrics import Counter, LatencyQuantiles, Rate
 from streamseg.overlay.painter import Painter
 from streamseg.segmenter import Segmenter
@@ -156,7 +157,12 @@ class Render:
         fps = self.rates[result.frame.source_id].recent_per_second()
         status = f"{fps:.1f} fps  age {result.age_ms('track'):.0f} ms" if self._status_line else ""
         canvas = self._painter.draw(
-            result.frame, result.instances, result.tracks, result.class_names, status=status
+            result.frame,
+            result.instances,
+            result.tracks,
+            result.class_names,
+            status=status,
+            masks=FrameMasks.of(result),
         )
         return replace(result, canvas=canvas)
 

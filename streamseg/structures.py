@@ -198,6 +198,8 @@ class Result:
     """time.monotonic_ns() when a stage had finished with the frame, by its name; each adds its own."""
     canvas: NDArray[np.uint8] | None = None
     """(H, W, 3) uint8 BGR, the frame with the overlay drawn on a copy; None when no sink needs it."""
+    shared: dict[type, Any] = field(default_factory=dict)
+    """What was worked out of the result once, for all who handle it in turn; see FrameMasks.of."""
 
     def __post_init__(self) -> None:
         if len(self.tracks) != len(self.instances):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from streamseg.masks import region
+from streamseg.masks import FrameMasks
 from streamseg.scene import SceneTruth
 from streamseg.structures import Result
 
@@ -63,13 +63,11 @@ class SceneScore:
 
 def _iou(result: Result, truth: SceneTruth) -> NDArray[np.float64]:
     """(N, M) mask IoU of N predictions and M true objects, counted inside each prediction's region."""
-    instances = result.instances
-    iou = np.zeros((len(instances), len(truth)))
+    iou = np.zeros((len(result.instances), len(truth)))
     true_area = np.bincount(truth.labels.ravel(), minlength=len(truth) + 1)[1:]
-    for row in range(len(instances)):
-        (x, y), bits = region(instances.masks, instances.xyxy, row)
+    for row, ((x, y), bits) in enumerate(FrameMasks.of(result).regions):
         height, width = bits.shape
-        under = truth.labels[y : y + height, x : x + width][bits.astype(bool)]
+        under = truth.labels[y : y + height, x : x + width][bits]
         shared = np.bincount(under, minlength=len(truth) + 1)[1:]
         union = true_area + np.count_nonzero(bits) - shared
         iou[row] = shared / np.maximum(union, 1)

@@ -96,7 +96,7 @@ def _instances(result: Result) -> list[dict[str, Any]]:
         found.class_id.tolist(),
         found.score.tolist(),
         found.xyxy.tolist(),
-        FrameMasks(found).rles,
+        FrameMasks.of(result).rles,
         strict=True,
     )
     return [

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from streamseg import __version__
 from streamseg.engines.contract import EngineInfo
-from streamseg.export.tail import InstanceTensors, YolactTail
+from streamseg.export.tail import InstanceTensors, yolact_tail
 from streamseg.models.yolact import Yolact
 
 __all__ = ["EngineModule"]
@@ -21,14 +21,18 @@ class EngineModule(nn.Module):
     Takes `model` as it is: pass it in eval mode. Raises ExportError for options that cannot be met.
     """
 
-    def __init__(self, model: Yolact, *, max_detections: int = 100, score_threshold: float = 0.0) -> None:
+    def __init__(
+        self,
+        model: Yolact,
+        *,
+        max_detections: int = 100,
+        score_threshold: float = 0.0,
+        cross_class: bool = False,
+    ) -> None:
         super().__init__()
         self.model = model
-        self.tail = YolactTail(
-            model.priors,
-            len(model.config.classes),
-            max_detections=max_detections,
-            score_threshold=score_threshold,
+        self.tail = yolact_tail(
+            model, max_detections=max_detections, score_threshold=score_threshold, cross_class=cross_class
         )
         self.mean: Tensor
         self.std: Tensor

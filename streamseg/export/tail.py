@@ -1,25 +1,28 @@
 """Everything after the YOLACT network, in tensor operations that any runtime has.
 
-Bolya et al., "YOLACT: Real-time Instance Segmentation" (2019): box decoding, Fast NMS and the
-assembly of masks from prototypes, with the published implementation's numerics. Shapes are fixed
-(top-K instead of boolean indexing), only the batch is free, so the tail exports into the graph.
+Bolya et al., "YOLACT: Real-time Instance Segmentation" (2019) and "YOLACT++" (2020): box decoding, Fast
+NMS, the assembly of masks from prototypes and their judgement, with the numerics of the published
+implementations, dbolya's or mmdetection's. Shapes are fixed (top-K instead of boolean indexing), only
+the batch is free, so the tail exports into the graph.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from streamseg.errors import ExportError
+from streamseg.models.config import DBOLYA, Selection
+from streamseg.models.priors import level_lengths
+from streamseg.models.yolact import Yolact
 
-__all__ = ["InstanceTensors", "YolactTail"]
+__all__ = ["InstanceTensors", "YolactTail", "yolact_tail"]
 
-PRE_NMS_SCORE = 0.05
-"""A prior whose best foreground probability does not exceed this takes no part."""
 TOP_PER_CLASS = 200
-"""Candidates of one class that enter Fast NMS."""
+"""Candidates of one class, or of all if they compete with each other, that enter Fast NMS."""
 NMS_IOU = 0.5
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 CROP_MARGIN = 1.0
@@ -58,68 +61,150 @@ class Corners(NamedTuple):
         return Corners(*(plane.gather(1, index.flatten(1)).view_as(index) for plane in self))
 
 
+class Candidates(NamedTuple):
+    """What takes part in Fast NMS: rows of k, each by descending score. R is C, or 1 across classes."""
+
+    scores: Tensor
+    """(B, R, k), −1 for those that take no part."""
+    rows: Tensor
+    """(B, R, k) which row of the heads."""
+    classes: Tensor
+    """(B, R, k) foreground class."""
+
+
 class YolactTail(nn.Module):
     """Raw heads → the contract's instances."""
 
     def __init__(
-        self, priors: Tensor, num_classes: int, *, max_detections: int = 100, score_threshold: float = 0.0
+        self,
+        priors: Tensor,
+        num_classes: int,
+        *,
+        max_detections: int = 100,
+        score_threshold: float = 0.0,
+        cross_class: bool = False,
+        selection: Selection = DBOLYA,
+        levels: Sequence[int] = (),
+        judge: nn.Module | None = None,
     ) -> None:
         """`priors` (P, 4) cx cy w h, relative; `num_classes` without background.
 
         Entries not above `score_threshold` are not counted; at 0 everything that NMS keeps is, as published.
+        With `cross_class` a box suppresses boxes of all classes, and each has its best class only.
+        `levels`, the priors of each pyramid level, are needed for a selection per level. `judge` maps soft
+        masks (N, mh, mw) to (N, C) factors of the score (`streamseg.models.maskiou`): the scores that come
+        out, are compared with the threshold and give the order are then products, as the original shows them.
         Raises ExportError when more detections are asked than NMS can return.
         """
         super().__init__()
-        self.per_class = min(TOP_PER_CLASS, len(priors))
-        if not 1 <= max_detections <= num_classes * self.per_class:
+        limit = selection.per_level
+        self.levels = tuple((n, min(n, limit)) for n in levels) if limit else ()
+        rows = sum(best for _, best in self.levels) if self.levels else len(priors)
+        self.per_class = min(TOP_PER_CLASS, rows)
+        compete, what = (
+            (1, "all classes together") if cross_class else (num_classes, f"{num_classes} classes")
+        )
+        if not 1 <= max_detections <= compete * self.per_class:
             raise ExportError(
-                f"max_detections {max_detections}: must be 1…{num_classes * self.per_class}"
-                f" ({num_classes} classes × {self.per_class} candidates)"
+                f"max_detections {max_detections}: must be 1…{compete * self.per_class}"
+                f" ({what} × {self.per_class} candidates)"
             )
         if not 0 <= score_threshold < 1:
             raise ExportError(f"score_threshold {score_threshold}: must be 0…1")
         self.max_detections = max_detections
-        self.score_threshold = score_threshold
+        self.score_threshold = max(score_threshold, selection.kept_score)
+        self.cross_class = cross_class
+        self.selection = selection
+        self.judge = judge
         self.priors: Tensor
         self.register_buffer("priors", priors.detach().clone(), persistent=False)
 
     def forward(self, loc: Tensor, conf: Tensor, coeff: Tensor, proto: Tensor) -> InstanceTensors:
         """loc (B,P,4), conf (B,P,1+C) logits with background first, coeff (B,P,D), proto (B,mh,mw,D)."""
-        corners = decode(loc, self.priors)
-        scores, prior = class_candidates(conf, self.per_class)
-        scores = torch.where(suppressed(corners.gather(prior)), -1.0, scores)
+        planes = decode(loc, self.priors, self.selection)
+        found = self._candidates(conf.softmax(-1)[..., 1:])
+        scores = torch.where(suppressed(planes.gather(found.rows)), -1.0, found.scores)
         scores, flat = scores.flatten(1).topk(self.max_detections, dim=1)
-        valid = scores > self.score_threshold
-        kept = prior.flatten(1).gather(1, flat)
-        corners = Corners(*(torch.where(valid, plane, 0.0) for plane in corners.gather(kept)))
-        chosen = coeff.gather(1, kept.unsqueeze(-1).expand(-1, -1, coeff.shape[2]))
-        classes = torch.div(flat, self.per_class, rounding_mode="floor")
+        rows, classes = (t.flatten(1).gather(1, flat) for t in (found.rows, found.classes))
+        chosen = coeff.gather(1, rows.unsqueeze(-1).expand(-1, -1, coeff.shape[2]))
+        corners = planes.gather(rows)
+        if self.judge is None:
+            valid = scores > self.score_threshold
+            masks = assemble_masks(chosen, proto, corners, torch.where(valid, 255.0, 0.0))
+        else:
+            soft = assemble_masks(chosen, proto, corners, torch.where(scores > 0, 1.0, 0.0))
+            factors = self.judge(soft.flatten(0, 1)).unflatten(0, classes.shape)
+            scores = scores.clamp(min=0) * factors.gather(2, classes.unsqueeze(-1)).squeeze(-1)
+            scores, order = scores.topk(self.max_detections, dim=1)
+            corners, classes = corners.gather(order), classes.gather(1, order)
+            valid = scores > self.score_threshold
+            masks = rearranged(soft, order) * torch.where(valid, 255.0, 0.0)[..., None, None]
         return InstanceTensors(
-            boxes=torch.stack(corners, dim=-1),
+            boxes=torch.where(valid.unsqueeze(-1), torch.stack(corners, dim=-1), 0.0),
             scores=torch.where(valid, scores, 0.0),
             classes=torch.where(valid, classes, 0).to(torch.int32),
-            masks=assemble_masks(chosen, proto, corners, valid),
+            masks=masks.round().to(torch.uint8),
             number=valid.sum(1).to(torch.int32),
         )
 
+    def _candidates(self, scores: Tensor) -> Candidates:
+        """The best of scores (B, P, C). Rows that take no part get −1 before top-K, or weak priors would
+        push strong ones of other classes out."""
+        rows = self._rows_taking_part(scores)
+        if rows is not None:
+            scores = scores.gather(1, rows.unsqueeze(-1).expand(-1, -1, scores.shape[2]))
+        takes_part = (scores.amax(-1) > self.selection.prior_score).unsqueeze(1)
+        if self.cross_class:
+            best, best_class = scores.max(-1)
+            top, index = torch.where(takes_part, best.unsqueeze(1), -1.0).topk(self.per_class, dim=2)
+            classes = best_class.unsqueeze(1).gather(2, index)
+        else:
+            top, index = torch.where(takes_part, scores.transpose(1, 2), -1.0).topk(self.per_class, dim=2)
+            classes = torch.arange(top.shape[1], device=top.device).view(1, -1, 1).expand_as(index)
+        if rows is not None:
+            index = rows.unsqueeze(1).expand(-1, index.shape[1], -1).gather(2, index)
+        return Candidates(top, index, classes)
 
-def decode(loc: Tensor, priors: Tensor) -> Corners:
-    """SSD offsets (B, P, 4) against priors (P, 4) cx cy w h → corners (B, P), without any clamp."""
+    def _rows_taking_part(self, scores: Tensor) -> Tensor | None:
+        """(B, P′) the strongest rows of each level; None: all of them."""
+        if not self.levels:
+            return None
+        best = scores.amax(-1)
+        parts, start = [], 0
+        for length, count in self.levels:
+            parts.append(best[:, start : start + length].topk(count, dim=1).indices + start)
+            start += length
+        return torch.cat(parts, dim=1)
+
+
+def yolact_tail(
+    model: Yolact, *, max_detections: int = 100, score_threshold: float = 0.0, cross_class: bool = False
+) -> YolactTail:
+    """The tail that a model's configuration asks for. Raises ExportError for options that cannot be met."""
+    return YolactTail(
+        model.priors,
+        len(model.config.classes),
+        max_detections=max_detections,
+        score_threshold=score_threshold,
+        cross_class=cross_class,
+        selection=model.config.selection,
+        levels=level_lengths(model.config),
+        judge=model.maskiou_net,
+    )
+
+
+def decode(loc: Tensor, priors: Tensor, selection: Selection = DBOLYA) -> Corners:
+    """SSD offsets (B, P, 4) against priors (P, 4) cx cy w h → corners (B, P), with the selection's limits."""
     px, py, pw, ph = priors.unbind(-1)
     dx, dy, dw, dh = loc.unbind(-1)
-    width, height = pw * torch.exp(dw * SIZE_VARIANCE), ph * torch.exp(dh * SIZE_VARIANCE)
+    dw, dh = dw * SIZE_VARIANCE, dh * SIZE_VARIANCE
+    if selection.size_limit is not None:
+        dw, dh = (d.clamp(-selection.size_limit, selection.size_limit) for d in (dw, dh))
+    width, height = pw * torch.exp(dw), ph * torch.exp(dh)
     x1 = px + dx * CENTRE_VARIANCE * pw - width / 2
     y1 = py + dy * CENTRE_VARIANCE * ph - height / 2
-    return Corners(x1, y1, x1 + width, y1 + height)
-
-
-def class_candidates(conf: Tensor, top: int) -> tuple[Tensor, Tensor]:
-    """The `top` best priors of every class: scores (B, C, top), −1 for priors that take no part, and
-    their indices. The −1 must come before top-K, or weak priors push strong ones of other classes out."""
-    scores = conf.softmax(-1)[..., 1:]
-    takes_part = (scores.amax(-1) > PRE_NMS_SCORE).unsqueeze(1)
-    best: tuple[Tensor, Tensor] = torch.where(takes_part, scores.transpose(1, 2), -1.0).topk(top, dim=2)
-    return best
+    corners = Corners(x1, y1, x1 + width, y1 + height)
+    return Corners(*(plane.clamp(0, 1) for plane in corners)) if selection.clip else corners
 
 
 def suppressed(boxes: Corners) -> Tensor:
@@ -146,15 +231,20 @@ def suppressed(boxes: Corners) -> Tensor:
     return torch.cat(blocks, -1)
 
 
-def assemble_masks(coeff: Tensor, proto: Tensor, corners: Corners, valid: Tensor) -> Tensor:
-    """sigmoid(coefficients · prototypes), zero outside the box ± one cell, × 255 → (B, K, mh, mw) uint8."""
+def assemble_masks(coeff: Tensor, proto: Tensor, corners: Corners, gain: Tensor) -> Tensor:
+    """sigmoid(coefficients · prototypes), zero outside the box ± one cell, × gain (B, K) → (B, K, mh, mw)."""
     height, width = proto.shape[1], proto.shape[2]
     logits = (coeff @ proto.permute(0, 3, 1, 2).flatten(2)).reshape(*coeff.shape[:2], height, width)
     in_x = inside(corners.x1 * width, corners.x2 * width, width).unsqueeze(-2)
     in_y = inside(corners.y1 * height, corners.y2 * height, height).unsqueeze(-1)
-    rows = torch.where(in_y & valid[..., None, None], 255.0, 0.0)
-    levels: Tensor = logits.sigmoid() * in_x * rows
-    return levels.round().to(torch.uint8)
+    # Two small planes and one large product: the gain costs no pass of its own over the masks.
+    return logits.sigmoid() * in_x * (in_y * gain[..., None, None])
+
+
+def rearranged(masks: Tensor, order: Tensor) -> Tensor:
+    """Masks (B, K, mh, mw) in the order (B, K); an index per mask, where torch.gather has one per cell."""
+    first = torch.arange(masks.shape[0], device=order.device).unsqueeze(1) * masks.shape[1]
+    return masks.flatten(0, 1).index_select(0, (order + first).flatten()).view_as(masks)
 
 
 def inside(low: Tensor, high: Tensor, size: int) -> Tensor:

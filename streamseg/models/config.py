@@ -16,10 +16,10 @@ IMAGENET_STD_RGB = (58.40, 57.12, 57.38)
 class Selection:
     """Which boxes of a trained network count: the two implementations decode and choose differently."""
 
-    prior_score: float | None
-    """A prior takes part when its best class exceeds this; None: every one does."""
-    kept_score: float | None
-    """A class of a prior is kept, after suppression, when it exceeds this; None: whatever it scores."""
+    prior_score: float
+    """A prior takes part when its best class exceeds this."""
+    kept_score: float
+    """A class of a prior is kept, after suppression, when it exceeds this."""
     per_level: int | None
     """Priors of a pyramid level that take part, those of the best classes; None: all."""
     size_limit: float | None
@@ -28,9 +28,9 @@ class Selection:
     """Boxes are cut at the border of the image, before they are compared."""
 
 
-DBOLYA = Selection(prior_score=0.05, kept_score=None, per_level=None, size_limit=None, clip=False)
+DBOLYA = Selection(prior_score=0.05, kept_score=0.0, per_level=None, size_limit=None, clip=False)
 MMDETECTION = Selection(
-    prior_score=None, kept_score=0.05, per_level=1000, size_limit=log(1000 / 16), clip=True
+    prior_score=0.0, kept_score=0.05, per_level=1000, size_limit=log(1000 / 16), clip=True
 )
 
 

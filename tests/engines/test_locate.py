@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from streamseg.engines.load import RUNTIMES, available_runtimes, load_engine
 from streamseg.engines.locate import find_engine, list_engines, read_info
+from streamseg.engines.openvino_engine import OpenVinoEngine
 from streamseg.errors import ConfigError, EngineError, MissingDependency, NotAnEngine
 
 onnx = pytest.importorskip("onnx", reason="needs the extra `models`")
@@ -187,3 +189,15 @@ def test_openvino_starts_without_its_usage_report(tiny_engine_path: Path) -> Non
         "print(threading.active_count(), 'openvino_telemetry' in sys.modules)"
     )
     assert in_fresh_process(code, tiny_engine_path) == "1 False"
+
+
+def test_broken_cache_is_made_anew(tiny_engine_path: Path, tmp_path: Path) -> None:
+    """A start that was killed while it wrote the cache must not spoil those after it."""
+    frames = np.full((1, 64, 96, 3), 90, np.uint8)
+    with OpenVinoEngine(tiny_engine_path, precision="fp32", cache_dir=tmp_path) as engine:
+        expected = engine.infer(frames).scores.copy()
+    [blob] = tmp_path.glob("*.blob")
+    blob.chmod(0o644)
+    blob.write_bytes(blob.read_bytes()[: blob.stat().st_size // 2])
+    with OpenVinoEngine(tiny_engine_path, precision="fp32", cache_dir=tmp_path) as engine:
+        np.testing.assert_array_equal(engine.infer(frames).scores, expected)

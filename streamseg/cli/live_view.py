@@ -29,7 +29,9 @@ def run_with_live_line(job: Job) -> int:
             return job.run(REFRESH_SECONDS, lambda: live.update(Text(status_line(job)), refresh=True))
         finally:
             live.stop()
-            _print_summary(console, summary(job))
+            numbers = summary(job)
+            if numbers["pipeline"]["items"]["captured"]:
+                _print_summary(console, numbers)
             if job.config.output.summary:
                 write_summary(job, job.config.output.summary)
 

@@ -134,9 +134,11 @@ def _report(
                 "images": len({a["image_id"] for a in own}),
                 "instances": len(own),
             }
+    if not classes:
+        raise DatasetError(f"nothing to evaluate: no instance of {', '.join(judged)} in the data")
     present = precision[:, [judged.index(name) for name in classes]]
     total = {"images": len(truth["images"]), "instances": sum(c["instances"] for c in classes.values())}
-    return _aps(present.mean(axis=1)) | total | {"classes": classes} if classes else total | {"classes": {}}
+    return _aps(present.mean(axis=1)) | total | {"classes": classes}
 
 
 def _aps(by_threshold: NDArray[np.float64]) -> dict[str, Any]:

@@ -10,29 +10,18 @@ from pathlib import Path
 
 import torch
 
+from streamseg.datasets.photo_sets import PHOTO_SETS, read_split
 from streamseg.models.catalog import build_model
 from streamseg.training.mixture import Batch, Mixture, batches
 from streamseg.training.parallel import run_ranks
-from streamseg.training.photos import PhotoSet, load_photos, read_split
+from streamseg.training.photos import load_photos
 from streamseg.training.trainer import Settings, train
 
-__all__ = ["PHOTO_SETS", "make_mixture", "train_compact"]
+__all__ = ["make_mixture", "train_compact"]
 
 log = logging.getLogger(__name__)
 
 BATCH_PER_RANK = 6
-
-PHOTO_SETS = (
-    PhotoSet("coco_train288", share=0.45, held_out_share=40 / 288, ignored=("truck", "bus")),
-    PhotoSet("cats_feral", share=0.2, held_out_share=0.1, uncounted=("person", "car", "dog")),
-    PhotoSet(
-        "animals7",
-        share=0.35,
-        held_out_share=0.1,
-        uncounted=("person", "car", "cat", "dog"),
-        renamed={"rhesus monkey": "monkey"},
-    ),
-)
 
 
 def make_mixture(data: Path, classes: tuple[str, ...], input_hw: tuple[int, int]) -> Mixture:

@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.datasets.coco import CocoImage, read_coco, read_image
-from streamseg.datasets.split import held_out
+from streamseg.datasets.coco import CocoImage, read_image
+from streamseg.datasets.photo_sets import PhotoSet
 
-__all__ = ["OTHER", "Item", "Photo", "PhotoSet", "load_photos", "read_split"]
+__all__ = ["OTHER", "Item", "Photo", "load_photos"]
 
 OTHER = -1
 """Class of an annotated object that is none of ours: background, but good to paste."""
 
 MAX_SIDE_PX = 512
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoSet:
-    """A data set to train on, as it lies in the data folder."""
-
-    folder: str
-    """Holds instances.json and images/."""
-    share: float
-    """Part of the photographs drawn from this set."""
-    held_out_share: float
-    uncounted: tuple[str, ...] = ()
-    """Our classes that occur in its pictures without being annotated: not learnt as background there."""
-    ignored: tuple[str, ...] = ()
-    """Its classes that are neither ours nor background, so like one of ours are they."""
-    renamed: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,15 +39,6 @@ class Photo:
     """(C,) bool: classes whose every occurrence is annotated."""
 
 
-def read_split(data: Path, photos: PhotoSet) -> tuple[list[CocoImage], list[CocoImage]]:
-    """Images to train on, and those held out. Raises DatasetError."""
-    folder = data / photos.folder
-    images = read_coco(folder / "instances.json", folder / "images").images
-    out = held_out((image.path.name for image in images), photos.held_out_share)
-    train = [image for image in images if image.path.name not in out]
-    return train, [image for image in images if image.path.name in out]
-
-
 def load_photos(images: Collection[CocoImage], photos: PhotoSet, classes: Sequence[str]) -> list[Photo]:
     """Decode `images`, and translate their objects to `classes`."""
     counted = np.array([name not in photos.uncounted for name in classes])
@@ -80,7 +54,7 @@ def _load(image: CocoImage, photos: PhotoSet, classes: Sequence[str], counted: N
         )
     items = []
     for annotation in image.annotations:
-        name = (photos.renamed or {}).get(annotation.class_name, annotation.class_name)
+        name = photos.renamed.get(annotation.class_name, annotation.class_name)
         class_id = classes.index(name) if name in classes else OTHER
         polygons = tuple(p * np.float32(scale) for p in annotation.outlines(image.size_hw))
         ignore = name in photos.ignored or (annotation.crowd and class_id != OTHER)

@@ -2,51 +2,19 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from streamseg.datasets.coco import CocoImage, read_coco
-from streamseg.engines.contract import EngineInfo, EngineOutputs
 from streamseg.errors import DatasetError
 from streamseg.evaluation.coco import Subset, evaluate
 
 SIZE_HW = (64, 96)
 BOX = (16, 8, 48, 40)
-"""x1 y1 x2 y2 of the square in every image, in pixels."""
-
-
-class OracleEngine:
-    """Finds the square of `BOX`, as `class_id`, in pictures whose first pixel is bright."""
-
-    runtime = "oracle"
-
-    def __init__(self, classes: tuple[str, ...], class_id: int, box: tuple[int, ...] = BOX) -> None:
-        self.info = EngineInfo("oracle", "oracle", classes, "stretch", SIZE_HW, 1, 0.0)
-        self.class_id, self.box = class_id, box
-        self.frames: NDArray[np.uint8] = np.zeros((0, *SIZE_HW, 3), np.uint8)
-
-    def submit(self, frames: NDArray[np.uint8]) -> None:
-        self.frames = frames
-
-    def collect(self) -> EngineOutputs:
-        count = (self.frames[:, 0, 0, 0] > 128).astype(np.int32)
-        x1, y1, x2, y2 = self.box
-        masks = np.zeros((len(count), 1, *SIZE_HW), np.uint8)
-        masks[:, :, y1:y2, x1:x2] = 255
-        boxes = np.array(self.box, np.float32) / [96, 64, 96, 64]
-        return EngineOutputs(
-            np.tile(boxes.astype(np.float32), (len(count), 1, 1)),
-            count[:, None].astype(np.float32) * 0.9,
-            np.full((len(count), 1), self.class_id, np.int32),
-            masks,
-            count,
-        )
-
-    def close(self) -> None:
-        pass
+"""x1 y1 x2 y2 of the square in every image, in pixels: where the oracle sees it."""
 
 
 @pytest.fixture
@@ -74,8 +42,8 @@ def images(tmp_path: Path) -> tuple[CocoImage, ...]:
 CAT = frozenset({"cat"})
 
 
-def test_all_found(images: tuple[CocoImage, ...]) -> None:
-    report = evaluate(OracleEngine(("dog", "cat"), 1), [Subset(images[:2], CAT)])
+def test_all_found(images: tuple[CocoImage, ...], oracle: Any) -> None:
+    report = evaluate(oracle(("dog", "cat"), 1), [Subset(images[:2], CAT)])
 
     assert report["mask_ap"] == report["mask_ap50"] == report["mask_ap75"] == 100
     assert (report["images"], report["instances"]) == (2, 2)
@@ -89,31 +57,32 @@ def test_all_found(images: tuple[CocoImage, ...]) -> None:
     assert report["absent"] == []
 
 
-def test_half_found(images: tuple[CocoImage, ...]) -> None:
-    report = evaluate(OracleEngine(("cat",), 0), [Subset(images, CAT)])
+def test_half_found(images: tuple[CocoImage, ...], oracle: Any) -> None:
+    report = evaluate(oracle(("cat",), 0), [Subset(images, CAT)])
 
     # Precision 1 at the recalls 0, .01 … .5 of 101.
     assert report["mask_ap"] == pytest.approx(100 * 51 / 101, abs=0.01)
 
 
-def test_loose_masks_count_at_low_thresholds_only(images: tuple[CocoImage, ...]) -> None:
-    shifted = (BOX[0] + 8, BOX[1], BOX[2] + 8, BOX[3])  # IoU 24 / 40 = .6
+def test_loose_masks_count_at_low_thresholds_only(images: tuple[CocoImage, ...], oracle: Any) -> None:
+    engine = oracle(("cat",), 0)
+    engine.box = (24, 8, 56, 40)  # IoU 24 / 40 = .6
 
-    report = evaluate(OracleEngine(("cat",), 0, shifted), [Subset(images[:2], CAT)])
+    report = evaluate(engine, [Subset(images[:2], CAT)])
 
     assert (report["mask_ap50"], report["mask_ap75"]) == (100, 0)
     assert report["mask_ap"] in (20, 30)
 
 
-def test_nothing_found_is_zero(images: tuple[CocoImage, ...]) -> None:
-    report = evaluate(OracleEngine(("cat",), 0), [Subset(images[2:], CAT)])
+def test_nothing_found_is_zero(images: tuple[CocoImage, ...], oracle: Any) -> None:
+    report = evaluate(oracle(("cat",), 0), [Subset(images[2:], CAT)])
 
     assert report["mask_ap"] == 0
     assert report["classes"]["cat"]["instances"] == 2
 
 
-def test_classes_that_are_not_annotated_are_not_judged(images: tuple[CocoImage, ...]) -> None:
-    engine = OracleEngine(("dog", "cat"), 0)
+def test_classes_that_are_not_annotated_are_not_judged(images: tuple[CocoImage, ...], oracle: Any) -> None:
+    engine = oracle(("dog", "cat"), 0)
 
     wrong = evaluate(engine, [Subset(images[:2], frozenset({"cat", "dog"}))])
     unjudged = evaluate(engine, [Subset(images[:2], CAT)])
@@ -122,8 +91,8 @@ def test_classes_that_are_not_annotated_are_not_judged(images: tuple[CocoImage, 
     assert wrong["mask_ap"] == unjudged["mask_ap"] == 0
 
 
-def test_names_are_translated_and_absent_ones_named(images: tuple[CocoImage, ...]) -> None:
-    engine = OracleEngine(("animal",), 0)
+def test_names_are_translated_and_absent_ones_named(images: tuple[CocoImage, ...], oracle: Any) -> None:
+    engine = oracle(("animal",), 0)
 
     report = evaluate(engine, [Subset(images[:2], frozenset({"animal", "bus"}), {"cat": "animal"})])
 
@@ -131,6 +100,11 @@ def test_names_are_translated_and_absent_ones_named(images: tuple[CocoImage, ...
     assert report["absent"] == ["bus"]
 
 
-def test_nothing_in_common_is_an_error(images: tuple[CocoImage, ...]) -> None:
+def test_no_instance_is_an_error(images: tuple[CocoImage, ...], oracle: Any) -> None:
+    with pytest.raises(DatasetError, match="no instance of dog"):
+        evaluate(oracle(("dog",), 0), [Subset(images, frozenset({"dog"}))])
+
+
+def test_nothing_in_common_is_an_error(images: tuple[CocoImage, ...], oracle: Any) -> None:
     with pytest.raises(DatasetError, match=r"nothing to evaluate.*\(ship\)"):
-        evaluate(OracleEngine(("ship",), 0), [Subset(images, CAT)])
+        evaluate(oracle(("ship",), 0), [Subset(images, CAT)])

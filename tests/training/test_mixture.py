@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streamseg.datasets.photo_sets import PHOTO_SETS, read_split
 from streamseg.datasets.split import held_out
 from streamseg.errors import DatasetError
 from streamseg.models.catalog import CONFIGS
-from streamseg.training.compact import PHOTO_SETS, make_mixture
+from streamseg.training.compact import make_mixture
 from streamseg.training.mixture import Mixture, batches
-from streamseg.training.photos import read_split
 
 CLASSES = CONFIGS["compact"].classes
 SIZE_HW = (96, 128)

@@ -11,24 +11,26 @@ from streamseg.capture.source import Source
 from streamseg.config import RunConfig, nearest
 from streamseg.engines.contract import Engine, EngineInfo
 from streamseg.engines.load import load_engine
-from streamseg.engines.locate import find_engine, read_info
+from streamseg.engines.locate import read_info
 from streamseg.errors import ConfigError
 from streamseg.outputs import open_sinks
 from streamseg.overlay.painter import Painter
 from streamseg.pipeline.channel import Channel
 from streamseg.pipeline.pipeline import Pipeline
 from streamseg.pipeline.signals import stop_on_signals
+from streamseg.published import engine_path
 from streamseg.segmenter import Segmenter
 from streamseg.sinks.base import Sink
 from streamseg.stages import Follow, Limited, PassOn, Render, Segment
 from streamseg.structures import Frame, Result
 from streamseg.tracking.config import TrackerConfig
+from streamseg.zoo.watch import Watcher
 
 __all__ = ["Job", "build"]
 
 DRAIN_SECONDS = 10.0
 LIVE_DEPTH = 1  # behind the mailbox of a live source a queue would only add age
-FILE_DEPTH = 4
+FILE_DEPTH = 2
 
 
 class Job:
@@ -142,15 +144,16 @@ class Job:
         return replace(config, lost_seconds=asked.lost_seconds) if asked.lost_seconds else config
 
 
-def build(config: RunConfig, extra_sinks: Sequence[Sink] = ()) -> Job:
+def build(config: RunConfig, extra_sinks: Sequence[Sink] = (), watcher: Watcher | None = None) -> Job:
     """Check everything that can be checked before a frame is read, and connect it.
 
-    `extra_sinks`: further sinks, for every source. Raises ConfigError, SinkError, EngineError.
+    `extra_sinks`: further sinks, for every source. `watcher` is told when published weights are fetched and
+    exported first. Raises ConfigError, SinkError, EngineError, CheckpointError.
     """
     if not config.sources:
         raise ConfigError("no source: name a file, an address, a webcam (0) or synthetic")
     asked = config.engine
-    path = find_engine(asked.path)
+    path = engine_path(asked.path, asked.cache, watcher)
     info = read_info(path)
     _class_ids(config.classes, info.classes)
     sinks = open_sinks(config.output, config.sources)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,24 @@ from streamseg.models.config import YolactConfig
 from streamseg.models.darknet import DarkNet
 from streamseg.models.deform import DeformConv
 
-__all__ = ["ResNet", "make_backbone"]
+__all__ = ["ResNet", "ResNetConfig", "make_backbone"]
+
+
+class ResNetConfig(Protocol):
+    """What a ResNet needs of its network's configuration; YolactConfig says what each means."""
+
+    @property
+    def block(self) -> str: ...
+    @property
+    def stem(self) -> str: ...
+    @property
+    def stem_width(self) -> int: ...
+    @property
+    def stage_widths(self) -> tuple[int, ...]: ...
+    @property
+    def stage_blocks(self) -> tuple[int, ...]: ...
+    @property
+    def deform_interval(self) -> int: ...
 
 
 class Bottleneck(nn.Module):
@@ -61,7 +78,7 @@ class BasicBlock(nn.Module):
 
 
 def make_stage(
-    config: YolactConfig, width_in: int, width: int, blocks: int, stride: int, *, deform: bool
+    config: ResNetConfig, width_in: int, width: int, blocks: int, stride: int, *, deform: bool
 ) -> nn.Sequential:
     layers: list[nn.Module] = []
     for i in range(blocks):
@@ -82,7 +99,7 @@ def make_stage(
 class ResNet(nn.Module):
     """Feature maps at strides 8, 16 and 32 of an image (B, 3, h, w)."""
 
-    def __init__(self, config: YolactConfig) -> None:
+    def __init__(self, config: ResNetConfig) -> None:
         super().__init__()
         size = 7 if config.stem == "conv7_pool" else 3
         self.conv1 = nn.Conv2d(3, config.stem_width, size, 2, padding=size // 2, bias=False)
@@ -97,12 +114,17 @@ class ResNet(nn.Module):
             width_in = width
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        maps = self.stages(x)
+        return maps[-3], maps[-2], maps[-1]
+
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """The map of every stage, the first at stride 4."""
         x = self.pool(torch.relu(self.bn1(self.conv1(x))))
         maps: list[Tensor] = []
         for stage in self.layers:
             x = cast(Tensor, stage(x))
             maps.append(x)
-        return maps[-3], maps[-2], maps[-1]
+        return maps
 
 
 def make_backbone(config: YolactConfig) -> ResNet | DarkNet:

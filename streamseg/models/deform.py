@@ -10,35 +10,34 @@ from torchvision.ops import deform_conv2d
 
 __all__ = ["DeformConv"]
 
-TAPS = 9
-
 
 class DeformConv(nn.Module):
-    """A 3×3 convolution, padding 1, with an offset and a weight of its own for every tap and place.
+    """A convolution, 3×3 with padding 1, with an offset and a weight of its own for every tap and place.
 
     Attribute names follow dbolya/yolact's DCN, where the one offset convolution gives 27 channels: for
     each tap, row by row, dy and dx in cells of `x`, then the nine weights before their sigmoid.
     """
 
-    def __init__(self, width_in: int, width: int, stride: int) -> None:
+    def __init__(self, width_in: int, width: int, stride: int, size: int = 3) -> None:
         super().__init__()
-        self.stride = stride
-        plain = nn.Conv2d(width_in, width, 3)
+        self.stride, self.padding = stride, size // 2
+        self.taps = size * size
+        plain = nn.Conv2d(width_in, width, size)
         self.weight, self.bias = plain.weight, cast(nn.Parameter, plain.bias)
-        self.conv_offset_mask = nn.Conv2d(width_in, 3 * TAPS, 3, stride, padding=1)
+        self.conv_offset_mask = nn.Conv2d(width_in, 3 * self.taps, size, stride, padding=self.padding)
         # Training begins as the plain convolution, at half strength.
         nn.init.zeros_(self.conv_offset_mask.weight)
         nn.init.zeros_(cast(nn.Parameter, self.conv_offset_mask.bias))
 
     def forward(self, x: Tensor) -> Tensor:
-        offset, weight = self.conv_offset_mask(x).split((2 * TAPS, TAPS), dim=1)
+        offset, weight = self.conv_offset_mask(x).split((2 * self.taps, self.taps), dim=1)
         y = deform_conv2d(
             x,
             offset,
             self.weight,
             self.bias,
             (self.stride, self.stride),
-            padding=(1, 1),
+            padding=(self.padding, self.padding),
             mask=torch.sigmoid(weight),
         )
         return cast(Tensor, y)

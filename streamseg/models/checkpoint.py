@@ -1,11 +1,7 @@
-"""Weights files: our own format, and bare state_dicts as dbolya/yolact publishes them."""
+"""Weights files: our own format, and state_dicts as they are published (`streamseg.models.layouts`)."""
 
 from __future__ import annotations
 
-import os
-import pickle
-import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,40 +10,17 @@ import torch
 from torch import Tensor
 
 from streamseg.errors import CheckpointError
+from streamseg.models.archive import read_archive, write_archive
 from streamseg.models.catalog import CONFIGS, build_model
+from streamseg.models.layouts import our_state
 from streamseg.models.yolact import Yolact
 
-__all__ = ["load_checkpoint", "load_weights", "read_archive", "save_checkpoint", "write_archive"]
+__all__ = ["load_checkpoint", "load_weights", "save_checkpoint"]
 
-
-def read_archive(path: Path) -> dict[str, Any]:
-    """The dictionary in a file of torch.save, tensors and plain values only. Raises CheckpointError."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file") from None
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path}: not a file of weights (it holds other data)") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path}: damaged, or not a PyTorch checkpoint; get it again") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: holds a {type(content).__name__}, expected a state_dict")
-    return content
-
-
-def write_archive(content: Mapping[str, Any], path: Path) -> None:
-    """Write atomically: a reader, or a kill, never sees half a file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(dict(content), file)
-        Path(temporary).chmod(0o644)  # mkstemp's files are private
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+WRAPPERS = ("state_dict", "model")
+"""Under what key files keep the weights that hold more than them."""
+SIMILAR = 0.5
+"""Share of equal tensors from which on a file is called alike; ResNet-50 and -101 share 54 %."""
 
 
 def save_checkpoint(model: Yolact, state: Mapping[str, Tensor], path: Path) -> None:
@@ -77,11 +50,12 @@ def load_checkpoint(path: str | Path) -> Yolact:
 
 
 def load_weights(model: Yolact, path: str | Path) -> None:
-    """Load a bare state_dict, as published, or our own file into `model`. Raises CheckpointError."""
+    """Load published weights of any known layout, or our own file, into `model`. Raises CheckpointError,
+    which says what is missing, unexpected or of another shape, and what model the file looks like."""
     path = Path(path)
     content = read_archive(path)
-    state = content["state_dict"] if isinstance(content.get("state_dict"), dict) else content
-    _load_state(model, state, path)
+    wrapped = (content[key] for key in WRAPPERS if isinstance(content.get(key), dict))
+    _load_state(model, next(wrapped, content), path)
 
 
 def _are_classes(value: object) -> bool:
@@ -96,30 +70,55 @@ def _is_counter(key: str) -> bool:
     return key.endswith(".num_batches_tracked")
 
 
-def _is_leftover(key: str) -> bool:
-    """Keys of published files that name no layer: old duplicates, and FPN levels of v1.0 files."""
-    if key.startswith("backbone.layer") and not key.startswith("backbone.layers"):
-        return True
-    extra = key.removeprefix("fpn.downsample_layers.")
-    return extra != key and extra.split(".")[0].isdigit() and int(extra.split(".")[0]) >= 2
-
-
-def _load_state(model: Yolact, state: Mapping[str, Any], path: Path) -> None:
-    misfit = f"{path}: does not fit {model.config.name}"
-    wanted = model.state_dict()
+def _load_state(model: Yolact, state: Mapping[Any, Any], path: Path) -> None:
+    if not all(isinstance(key, str) for key in state):
+        raise CheckpointError(f"{path}: not a state_dict (its keys are no names)")
     # Nothing reads BatchNorm's counter here; old files lack it and some writers store it as (1,).
-    wanted = {key: value for key, value in wanted.items() if not _is_counter(key)}
-    given = {key: value for key, value in state.items() if not _is_counter(key) and not _is_leftover(key)}
+    given = {key: value for key, value in our_state(state).items() if not _is_counter(key)}
+    wanted = _shapes(model)
+    problems = []
     missing = [key for key in wanted if key not in given]
     unexpected = [key for key in given if key not in wanted]
     for problem, keys in (("missing", missing), ("unexpected", unexpected)):
         if keys:
-            raise CheckpointError(f"{misfit}: {len(keys)} {problem} keys, the first is {keys[0]!r}")
-    for key, value in given.items():
-        if not isinstance(value, Tensor) or value.shape != wanted[key].shape:
-            have = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise CheckpointError(
-                f"{misfit}: {key!r} is {have}, expected {tuple(wanted[key].shape)}"
-                " (another number of classes?)"
-            )
+            problems.append(f"{len(keys)} {problem} keys, the first is {keys[0]!r}")
+    differing = [key for key in wanted if key in given and _kind(given[key]) != wanted[key]]
+    if differing:
+        first = differing[0]
+        problems.append(
+            f"{len(differing)} of another shape: {first!r} is {_kind(given[first])}, expected {wanted[first]}"
+        )
+    if problems:
+        hint = _resemblance(given, model.config.name) or (differing and " (another number of classes?)") or ""
+        raise CheckpointError(f"{path}: does not fit {model.config.name}: {'; '.join(problems)}{hint}")
     model.load_state_dict(given, strict=False)
+
+
+def _shapes(model: Yolact) -> dict[str, tuple[int, ...] | str]:
+    return {key: _kind(value) for key, value in model.state_dict().items() if not _is_counter(key)}
+
+
+def _kind(value: object) -> tuple[int, ...] | str:
+    """The shape of ordinary weights; of anything else what it is."""
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    if value.layout is not torch.strided or value.is_quantized or not value.is_floating_point():
+        return f"{value.dtype} {tuple(value.shape)}"
+    return tuple(value.shape)
+
+
+def _resemblance(given: Mapping[str, Any], asked: str) -> str:
+    """Which model these weights are likely of, as the end of a sentence; "" when it is the one asked for."""
+    kinds = {key: _kind(value) for key, value in given.items()}
+    shares = {}
+    for name in CONFIGS:
+        with torch.device("meta"):  # shapes alone: no memory, no random numbers
+            shapes = _shapes(build_model(name))
+        same = sum(kinds.get(key) == shape for key, shape in shapes.items())
+        shares[name] = same / max(len(shapes), len(kinds))
+    best = max(shares, key=lambda name: shares[name])
+    if shares[best] < SIMILAR:
+        return f"; it looks like none of {', '.join(CONFIGS)}"
+    if shares[best] <= shares.get(asked, 0):
+        return ""
+    return f"; it looks like {best} ({shares[best]:.0%} of the tensors fit)"

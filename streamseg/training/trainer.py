@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import AdamW
 
+from streamseg.models.archive import read_archive, write_archive
 from streamseg.models.catalog import resized
-from streamseg.models.checkpoint import read_archive, save_checkpoint, write_archive
+from streamseg.models.checkpoint import save_checkpoint
 from streamseg.models.config import YolactConfig
 from streamseg.models.priors import make_priors
 from streamseg.models.yolact import Yolact
@@ -27,6 +27,9 @@ from streamseg.training.parallel import share_gradients
 __all__ = ["Progress", "Settings", "learning_rate", "normalise", "train"]
 
 log = logging.getLogger(__name__)
+
+LOG_EVERY = 10
+"""Iterations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,42 +98,100 @@ def train(
     A run that was interrupted continues from `out` with the suffix .resume. `batches` makes the stream
     of a picture size that begins at an iteration. Every rank has streams of its own; the first one writes.
     """
-    model.train().to(memory_format=torch.channels_last)
-    average = deepcopy(model.state_dict())
-    optimizer = make_optimizer(model, settings)
-    progress = Progress()
-    resume = out.with_name(out.name + ".resume")
-    if resume.exists():
-        progress = _restore(resume, model, optimizer, average)
-    started, saved = time.monotonic() - progress.elapsed_s, time.monotonic()
+    run = _Run.begin(model, settings, out)
+    started, saved = time.monotonic() - run.progress.elapsed_s, time.monotonic()
     size_hw: tuple[int, int] | None = None
-    while (share := progress.share(settings)) < 1:
+    while (share := run.progress.share(settings)) < 1:
         if size_hw != settings.input_hw(share, model.config.input_hw):
             size_hw = settings.input_hw(share, model.config.input_hw)
             priors = make_priors(resized(model.config, size_hw))
-            stream = batches(size_hw, progress.iteration)
+            stream = batches(size_hw, run.progress.iteration)
         asked = time.monotonic()
         batch = next(stream)
-        progress.waited_s += time.monotonic() - asked
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(settings, progress.iteration, share)
+        run.progress.waited_s += time.monotonic() - asked
         losses = backward(model, priors, batch, settings)
-        progress.elapsed_s = share_gradients(model, time.monotonic() - started)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
-        optimizer.step()
-        update_average(average, model, settings.average_decay, progress.iteration)
-        progress.iteration += 1
-        progress.images += len(batch.images) * settings.processes
-        if rank != 0:
-            continue
-        _note(progress, losses, optimizer)
-        if time.monotonic() - saved > settings.save_every_s:
-            _save(out, resume, model, optimizer, average, progress)
-            saved = time.monotonic()
+        run.progress.elapsed_s = share_gradients(model, time.monotonic() - started)
+        run.step(settings, share)
+        run.progress.images += len(batch.images) * settings.processes
+        if rank == 0:
+            run.note(losses)
+            if time.monotonic() - saved > settings.save_every_s:
+                run.save(out)
+                saved = time.monotonic()
     if rank == 0:
-        save_checkpoint(model, average, out)
-        resume.unlink(missing_ok=True)
-    return progress
+        save_checkpoint(model, run.average, out)
+        _resume_file(out).unlink(missing_ok=True)
+    return run.progress
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """All that changes while training."""
+
+    model: Yolact
+    average: dict[str, Tensor]
+    optimizer: AdamW
+    progress: Progress
+
+    @classmethod
+    def begin(cls, model: Yolact, settings: Settings, out: Path) -> _Run:
+        """A new run, or the one that was interrupted. Raises CheckpointError."""
+        model.train().to(memory_format=torch.channels_last)
+        run = cls(model, deepcopy(model.state_dict()), make_optimizer(model, settings), Progress())
+        if _resume_file(out).exists():
+            run.restore(_resume_file(out))
+        return run
+
+    def step(self, settings: Settings, share: float) -> None:
+        """Apply the gradients."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(settings, self.progress.iteration, share)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_norm)
+        self.optimizer.step()
+        update_average(self.average, self.model, settings.average_decay, self.progress.iteration)
+        self.progress.iteration += 1
+
+    def note(self, losses: Losses) -> None:
+        """Update the running means; a line for the log now and then."""
+        progress = self.progress
+        for name, loss in losses._asdict().items():
+            value = float(loss)
+            progress.losses[name] = 0.95 * progress.losses.get(name, value) + 0.05 * value
+        if progress.iteration % LOG_EVERY == 0:
+            parts = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
+            log.info(
+                "iteration %d  %.1f min  %.1f images/s  waiting %.1f %%  rate %.2e  %s",
+                progress.iteration,
+                progress.elapsed_s / 60,
+                progress.images / progress.elapsed_s,
+                100 * progress.waited_s / progress.elapsed_s,
+                self.optimizer.param_groups[0]["lr"],
+                parts,
+            )
+
+    def save(self, out: Path) -> None:
+        """The averaged weights to `out`, and all of the run beside it."""
+        save_checkpoint(self.model, self.average, out)
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "progress": asdict(self.progress),
+        }
+        write_archive(state, _resume_file(out))
+
+    def restore(self, path: Path) -> None:
+        """Continue from what `save` wrote. Raises CheckpointError."""
+        content = read_archive(path)
+        self.model.load_state_dict(content["model"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.average.update(content["average"])
+        self.progress = Progress(**content["progress"])
+        log.info("resumed at iteration %d, %.1f min", self.progress.iteration, self.progress.elapsed_s / 60)
+
+
+def _resume_file(out: Path) -> Path:
+    return out.with_name(out.name + ".resume")
 
 
 def make_optimizer(model: Yolact, settings: Settings) -> AdamW:
@@ -166,43 +227,3 @@ def update_average(average: dict[str, Tensor], model: Yolact, decay: float, iter
             average[key].lerp_(value, 1 - decay)
         else:
             average[key].copy_(value)
-
-
-def _note(progress: Progress, losses: Losses, optimizer: AdamW) -> None:
-    for name, loss in losses._asdict().items():
-        value = float(loss)
-        progress.losses[name] = 0.95 * progress.losses.get(name, value) + 0.05 * value
-    if progress.iteration % 10 == 0:
-        parts = " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
-        log.info(
-            "iteration %d  %.1f min  %.1f images/s  waiting %.1f %%  rate %.2e  %s",
-            progress.iteration,
-            progress.elapsed_s / 60,
-            progress.images / progress.elapsed_s,
-            100 * progress.waited_s / progress.elapsed_s,
-            optimizer.param_groups[0]["lr"],
-            parts,
-        )
-
-
-def _save(
-    out: Path,
-    resume: Path,
-    model: Yolact,
-    optimizer: AdamW,
-    average: dict[str, Tensor],
-    progress: Progress,
-) -> None:
-    save_checkpoint(model, average, out)
-    state = {"model": model.state_dict(), "average": average, "optimizer": optimizer.state_dict()}
-    write_archive({**state, "progress": asdict(progress)}, resume)
-
-
-def _restore(path: Path, model: Yolact, optimizer: AdamW, average: dict[str, Any]) -> Progress:
-    content = read_archive(path)
-    model.load_state_dict(content["model"])
-    optimizer.load_state_dict(content["optimizer"])
-    average.update(content["average"])
-    progress = Progress(**content["progress"])
-    log.info("resumed at iteration %d, %.1f min", progress.iteration, progress.elapsed_s / 60)
-    return progress

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from streamseg.models.archive import read_archive
 from streamseg.models.catalog import build_model
-from streamseg.models.checkpoint import load_checkpoint, read_archive
+from streamseg.models.checkpoint import load_checkpoint
 from streamseg.training.canvas import Canvas, Region
 from streamseg.training.mixture import Batch, collate
 from streamseg.training.trainer import Progress, Settings, learning_rate, normalise, train

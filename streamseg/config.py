@@ -33,7 +33,10 @@ class Section(BaseModel):
 
 class EngineConfig(Section):
     path: str = "compact"
-    """An .onnx file, a checkpoint (.pth, for the torch runtime), or the name of a bundled engine."""
+    """An .onnx file, a checkpoint (.pth, for the torch runtime), or the name of a bundled engine or of
+    published weights (`streamseg models`), which are fetched and exported on first use."""
+    cache: str | None = None
+    """Folder for published weights and the engines made of them; the user's cache folder when left out."""
     runtime: Literal["auto", "openvino", "onnxruntime", "torch"] = "auto"
     """`auto` takes the fastest that is installed and says which."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"

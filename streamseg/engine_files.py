@@ -8,9 +8,30 @@ from pathlib import Path
 
 from streamseg.engines.locate import list_engines, read_info
 from streamseg.errors import ConfigError, MissingDependency, NotAnEngine
-from streamseg.report import bundled_card
+from streamseg.zoo.catalog import PUBLISHED
+from streamseg.zoo.pull import pull
+from streamseg.zoo.watch import Watcher
 
-__all__ = ["describe_engines", "export_engine"]
+__all__ = ["check_exportable", "describe_engines", "export_engine"]
+
+
+def check_exportable(model: str) -> None:
+    """Raise MissingDependency or ConfigError where `model`, a name, cannot be exported here."""
+    for package in ("torch", "onnx", "onnxscript"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingDependency.of(package, "models", "streamseg export")
+    from streamseg.models.catalog import CONFIGS
+
+    network = _network_name(model)
+    if model in PUBLISHED and network not in CONFIGS:
+        raise ConfigError(
+            f"{model}: its weights can be pulled, but this version has no network {network!r} to run them; "
+            f"it has {', '.join(CONFIGS)}"
+        )
+
+
+def _network_name(model: str) -> str:
+    return PUBLISHED[model].model if model in PUBLISHED else model
 
 
 def export_engine(
@@ -22,15 +43,16 @@ def export_engine(
     max_detections: int = 100,
     score_threshold: float = 0.05,
     half_weights: bool = False,
+    cache_dir: str | None = None,
+    watcher: Watcher | None = None,
 ) -> Path:
     """Export a catalogued model, or a streamseg checkpoint, to the ONNX file `output`.
 
-    `weights` is a published state_dict for a catalogued model, `size` `HxW` in pixels. Raises
+    `weights` is a published state_dict for a catalogued model; when left out, the published one of that
+    name is pulled into `cache_dir`, which `watcher` is told. `size` is `HxW` in pixels. Raises
     MissingDependency, ConfigError, CheckpointError, ExportError.
     """
-    for package in ("torch", "onnx", "onnxscript"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingDependency.of(package, "models", "streamseg export")
+    check_exportable(model)
     from streamseg.export.onnx_export import export
     from streamseg.models.catalog import build_model
     from streamseg.models.checkpoint import load_checkpoint, load_weights
@@ -43,11 +65,9 @@ def export_engine(
             raise ConfigError(f"{model}: a streamseg checkpoint has its own weights and size")
         network = load_checkpoint(model)
     else:
-        network = build_model(model, input_hw=input_hw)
+        network = build_model(_network_name(model), input_hw=input_hw)
         if weights is None:
-            raise ConfigError(
-                f"{model}: needs its weights, --weights FILE.pth; to use what is bundled: streamseg engines"
-            )
+            weights = _published_weights(model, cache_dir, watcher)
         load_weights(network, weights)
     return export(
         network.eval(),
@@ -57,6 +77,14 @@ def export_engine(
         half_weights=half_weights,
         checkpoint=weights or model,
     )
+
+
+def _published_weights(model: str, cache_dir: str | None, watcher: Watcher | None) -> str:
+    if model not in PUBLISHED:
+        raise ConfigError(
+            f"{model}: needs its weights, --weights FILE.pth; to use what is bundled: streamseg engines"
+        )
+    return str(pull(PUBLISHED[model], cache_dir, watcher=watcher).path)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -75,6 +103,8 @@ def describe_engines(folder: str) -> list[str]:
 
 
 def _describe(name: str, path: Path) -> list[str]:
+    from streamseg.report import bundled_card  # which imports app, and app this
+
     try:
         info = read_info(path)
     except NotAnEngine as error:

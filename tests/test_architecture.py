@@ -23,8 +23,9 @@ ALLOWED: dict[str, set[str]] = {
     "scene": {"structures"},
     "config": {"errors"},
     "models": {"errors"},
+    "zoo": {"errors"},
     "export": {"models", "engines", "errors", "__init__"},
-    "engines": BASE | {"models", "export", "bundled"},
+    "engines": BASE | {"models", "export", "bundled", "zoo"},
     "segmenter": BASE | {"engines"},
     "capture": BASE | {"scene"},
     "tracking": BASE | {"geometry", "masks"},
@@ -35,7 +36,9 @@ ALLOWED: dict[str, set[str]] = {
     "training": BASE | {"models", "datasets", "geometry", "masks", "scene"},
     "evaluation": BASE | {"models", "engines", "datasets", "geometry", "masks", "scene", "segmenter"},
 }
-UNRESTRICTED = {"app", "engine_files", "outputs", "report", "stages", "streaming", "demo", "cli", "doctor"}
+UNRESTRICTED = {
+    *("app", "engine_files", "outputs", "published", "report", "stages", "streaming", "demo", "cli", "doctor"),
+}
 
 # Vendor package → rooms that may import it.
 VENDORS: dict[str, set[str]] = {
@@ -48,6 +51,8 @@ VENDORS: dict[str, set[str]] = {
     "tensorrt": {"engines"},
     "av": {"capture", "sinks", "doctor"},
     "yaml": {"config"},
+    "requests": {"zoo"},
+    "filelock": {"zoo"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

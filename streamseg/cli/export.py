@@ -6,33 +6,40 @@ from typing import Annotated
 
 import typer
 
+from streamseg.cli.fetching import CacheFolder, shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["export"]
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="yolact_r50, compact, or a streamseg checkpoint (.pth).")],
+    model: Annotated[
+        str, typer.Argument(help="A name of `streamseg models`, compact, or a streamseg checkpoint (.pth).")
+    ],
     output: Annotated[str, typer.Option("-o", "--output", help="The .onnx file to write.")],
-    weights: Annotated[str | None, typer.Option(help="Published state_dict for MODEL (.pth).")] = None,
+    weights: Annotated[str | None, typer.Option(help="State_dict for MODEL (.pth); default: pulled.")] = None,
     size: Annotated[str | None, typer.Option(help="Input size HxW, e.g. 550x550.")] = None,
     max_detections: Annotated[int, typer.Option(help="K: most instances of a frame.")] = 100,
     score_threshold: Annotated[float, typer.Option(help="Lower scores leave the graph as empty.")] = 0.05,
     half_weights: Annotated[bool, typer.Option(help="Store weights in half precision.")] = False,
+    cache: CacheFolder = None,
     verbose: Verbose = 0,
 ) -> None:
     """Write MODEL with everything after the network in the graph, checked against torch."""
     from streamseg.engine_files import export_engine
 
-    path = export_engine(
-        model,
-        output,
-        weights=weights,
-        size=size,
-        max_detections=max_detections,
-        score_threshold=score_threshold,
-        half_weights=half_weights,
-    )
+    with shown_on_stderr() as watcher:
+        path = export_engine(
+            model,
+            output,
+            weights=weights,
+            size=size,
+            max_detections=max_detections,
+            score_threshold=score_threshold,
+            half_weights=half_weights,
+            cache_dir=cache,
+            watcher=watcher,
+        )
     typer.echo(
         f"{path}: exported and checked against torch; try: streamseg run synthetic --engine {path} -o out.mp4"
     )

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streamseg.cli.fetching import CacheFolder, shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["run"]
@@ -27,9 +28,10 @@ def option(help_text: str, *names: str, **more: Any) -> Any:
 def run(
     sources: Sources = None,
     engine: Annotated[
-        str | None, option("Engine file or name; default: compact, bundled.", "--engine")
+        str | None, option("Engine file or name (see models); default: compact.", "--engine")
     ] = None,
     runtime: Annotated[str | None, option("auto, openvino, onnxruntime or torch.", "--runtime")] = None,
+    cache: CacheFolder = None,
     precision: Annotated[str | None, option("auto, bf16 or fp32.", "--precision")] = None,
     video: Annotated[str | None, option("Annotated video, .mp4 or .mkv.", "-o", "--output")] = None,
     jsonl: Annotated[str | None, option("JSON Lines, one per frame; - is stdout.", "--jsonl")] = None,
@@ -51,7 +53,7 @@ def run(
 
     flags = {
         "sources": sources or None,
-        "engine": {"path": engine, "runtime": runtime, "precision": precision},
+        "engine": {"path": engine, "runtime": runtime, "precision": precision, "cache": cache},
         "output": {"video": video, "jsonl": jsonl, "images": images, "show": show, "summary": summary},
         "overlay": {"trail_seconds": trail},
         "classes": [name.strip() for name in classes.split(",")] if classes else None,
@@ -59,7 +61,9 @@ def run(
         "max_frames": max_frames,
         "drop": drop,
     }
-    raise typer.Exit(run_with_live_line(build(load_config(config, _given(flags)))))
+    with shown_on_stderr() as watcher:
+        job = build(load_config(config, _given(flags)), watcher=watcher)
+    raise typer.Exit(run_with_live_line(job))
 
 
 def _given(flags: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -23,8 +24,9 @@ def list_engines(folder: str | Path | None = None) -> dict[str, Path]:
     return found
 
 
-def find_engine(name_or_path: str | Path) -> Path:
-    """The file of a bundled engine's name or of a path. Raises EngineError with what there is instead."""
+def find_engine(name_or_path: str | Path, published: Iterable[str] = ()) -> Path:
+    """The file of a bundled engine's name or of a path. Raises EngineError with what there is instead, names
+    of `published` weights included."""
     bundled = list_engines()
     if str(name_or_path) in bundled:
         return bundled[str(name_or_path)]
@@ -33,8 +35,11 @@ def find_engine(name_or_path: str | Path) -> Path:
         return path
     if path.is_dir():
         raise EngineError(f"{path}: a folder; name an engine file in it")
-    near = get_close_matches(path.stem, bundled, n=1, cutoff=0.7)
+    others = list(published)
+    near = get_close_matches(path.stem, [*bundled, *others], n=1, cutoff=0.7)
     hint = f"did you mean {near[0]!r}?" if near else f"bundled engines: {', '.join(bundled) or 'none'}"
+    if others and not near:
+        hint += "; published ones: streamseg models"
     raise EngineError(f"{path}: no such engine file; {hint}")
 
 

@@ -14,6 +14,7 @@ from streamseg.engines.contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs
 from streamseg.engines.locate import read_info
 from streamseg.engines.openvino_quiet import openvino
 from streamseg.errors import ConfigError, EngineError
+from streamseg.zoo.cache import user_cache_dir
 
 __all__ = ["OpenVinoEngine", "default_cache_dir"]
 
@@ -96,8 +97,7 @@ class OpenVinoEngine(BaseEngine):
 
 def default_cache_dir() -> Path:
     """Where compiled models are kept: the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
-    return Path(base) / "streamseg" / "openvino"
+    return user_cache_dir() / "openvino"
 
 
 def _made(folder: Path) -> Path | None:

@@ -36,9 +36,8 @@ ALLOWED: dict[str, set[str]] = {
     "training": BASE | {"models", "datasets", "geometry", "masks", "scene"},
     "evaluation": BASE | {"models", "engines", "datasets", "geometry", "masks", "scene", "segmenter"},
 }
-UNRESTRICTED = {
-    *("app", "engine_files", "outputs", "published", "report", "stages", "streaming", "demo", "cli", "doctor"),
-}
+UNRESTRICTED = {"app", "engine_files", "outputs", "published", "report", "stages", "streaming", "demo"}
+UNRESTRICTED |= {"cli", "doctor"}
 
 # Vendor package → rooms that may import it.
 VENDORS: dict[str, set[str]] = {

@@ -220,7 +220,7 @@ _ROWS = (
     _solo("solov2_light_r18", "SOLOv2_Light_448_R18_3x", 29.6),
     _solo("solov2_light_r34", "SOLOv2_Light_448_R34_3x", 32.0),
     _solo("solov2_light_r50", "SOLOv2_Light_448_R50_3x", 33.7),
-    _solo("solov2_light_512_dcn_r50", "SOLOv2_Light_512_DCN_R50_3x", 36.4),
+    _solo("solov2_light_r50_dcn", "SOLOv2_Light_512_DCN_R50_3x", 36.4),
 )
 
 PUBLISHED: dict[str, PublishedWeights] = {row.name: row for row in _ROWS}

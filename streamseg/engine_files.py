@@ -20,13 +20,13 @@ def check_exportable(model: str) -> None:
     for package in ("torch", "onnx", "onnxscript"):
         if importlib.util.find_spec(package) is None:
             raise MissingDependency.of(package, "models", "streamseg export")
-    from streamseg.models.catalog import CONFIGS
+    from streamseg.models.network import NETWORK_NAMES
 
     network = _network_name(model)
-    if model in PUBLISHED and network not in CONFIGS:
+    if model in PUBLISHED and network not in NETWORK_NAMES:
         raise ConfigError(
             f"{model}: its weights can be pulled, but this version has no network {network!r} to run them; "
-            f"it has {', '.join(CONFIGS)}"
+            f"it has {', '.join(NETWORK_NAMES)}"
         )
 
 
@@ -54,8 +54,8 @@ def export_engine(
     """
     check_exportable(model)
     from streamseg.export.onnx_export import export
-    from streamseg.models.catalog import build_model
     from streamseg.models.checkpoint import load_checkpoint, load_weights
+    from streamseg.models.network import Network, build_network
 
     if Path(output).suffix != ".onnx":
         raise ConfigError(f"{output}: an engine file ends in .onnx")
@@ -63,9 +63,9 @@ def export_engine(
     if model.endswith(".pth"):
         if weights or size:
             raise ConfigError(f"{model}: a streamseg checkpoint has its own weights and size")
-        network = load_checkpoint(model)
+        network: Network = load_checkpoint(model)
     else:
-        network = build_model(_network_name(model), input_hw=input_hw)
+        network = build_network(_network_name(model), input_hw=input_hw)
         if weights is None:
             weights = _published_weights(model, cache_dir, watcher)
         load_weights(network, weights)

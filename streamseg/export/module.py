@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from streamseg import __version__
 from streamseg.engines.contract import EngineInfo
-from streamseg.export.tail import InstanceTensors, yolact_tail
-from streamseg.models.yolact import Yolact
+from streamseg.export.families import family_of, make_tail
+from streamseg.export.tail import InstanceTensors
+from streamseg.models.network import Network
 
 __all__ = ["EngineModule"]
 
@@ -16,14 +17,14 @@ RGB_FROM_BGR = (2, 1, 0)
 
 
 class EngineModule(nn.Module):
-    """A YOLACT with normalisation before it and the tail behind it; meets the engine contract.
+    """A network with normalisation before it and its family's tail behind it; meets the engine contract.
 
     Takes `model` as it is: pass it in eval mode. Raises ExportError for options that cannot be met.
     """
 
     def __init__(
         self,
-        model: Yolact,
+        model: Network,
         *,
         max_detections: int = 100,
         score_threshold: float = 0.0,
@@ -31,7 +32,7 @@ class EngineModule(nn.Module):
     ) -> None:
         super().__init__()
         self.model = model
-        self.tail = yolact_tail(
+        self.tail = make_tail(
             model, max_detections=max_detections, score_threshold=score_threshold, cross_class=cross_class
         )
         self.mean: Tensor
@@ -48,12 +49,15 @@ class EngineModule(nn.Module):
 
     def info(self, *, checkpoint: str = "", checkpoint_sha256: str = "") -> EngineInfo:
         """What this engine says of itself."""
-        config = self.model.config
+        config, family = self.model.config, family_of(self.model)
+        # Zeros after normalisation, where the originals pad, are the mean colour before it.
+        red, green, blue = (round(value) for value in config.mean_rgb)
         return EngineInfo(
-            family="yolact",
+            family=family.name,
             model=config.name,
             classes=config.classes,
-            resize="stretch",
+            resize=family.resize,
+            pad_bgr=(blue, green, red) if family.resize == "fit" else (0, 0, 0),
             input_hw=config.input_hw,
             max_detections=self.tail.max_detections,
             score_threshold=self.tail.score_threshold,

@@ -22,7 +22,7 @@ from streamseg.engines.agreement import Agreement, compare
 from streamseg.engines.contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs, metadata_from_info
 from streamseg.errors import ExportError
 from streamseg.export.module import EngineModule
-from streamseg.models.yolact import Yolact
+from streamseg.models.network import Network
 
 __all__ = ["export"]
 
@@ -50,7 +50,7 @@ HALF = Tolerance(matched_share=0.9, score=2e-2, cells=0.1)
 
 
 def export(
-    model: Yolact,
+    model: Network,
     out_path: str | Path,
     *,
     max_detections: int = 100,

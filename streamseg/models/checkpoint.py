@@ -13,6 +13,7 @@ from streamseg.errors import CheckpointError
 from streamseg.models.archive import read_archive, write_archive
 from streamseg.models.catalog import CONFIGS, build_model
 from streamseg.models.layouts import our_state
+from streamseg.models.network import NETWORK_NAMES, Network, build_network
 from streamseg.models.yolact import Yolact
 
 __all__ = ["load_checkpoint", "load_weights", "save_checkpoint"]
@@ -49,7 +50,7 @@ def load_checkpoint(path: str | Path) -> Yolact:
     return model.eval()
 
 
-def load_weights(model: Yolact, path: str | Path) -> None:
+def load_weights(model: Network, path: str | Path) -> None:
     """Load published weights of any known layout, or our own file, into `model`. Raises CheckpointError,
     which says what is missing, unexpected or of another shape, and what model the file looks like."""
     path = Path(path)
@@ -70,7 +71,7 @@ def _is_counter(key: str) -> bool:
     return key.endswith(".num_batches_tracked")
 
 
-def _load_state(model: Yolact, state: Mapping[Any, Any], path: Path) -> None:
+def _load_state(model: Network, state: Mapping[Any, Any], path: Path) -> None:
     if not all(isinstance(key, str) for key in state):
         raise CheckpointError(f"{path}: not a state_dict (its keys are no names)")
     # Nothing reads BatchNorm's counter here; old files lack it and some writers store it as (1,).
@@ -94,7 +95,7 @@ def _load_state(model: Yolact, state: Mapping[Any, Any], path: Path) -> None:
     model.load_state_dict(given, strict=False)
 
 
-def _shapes(model: Yolact) -> dict[str, tuple[int, ...] | str]:
+def _shapes(model: Network) -> dict[str, tuple[int, ...] | str]:
     return {key: _kind(value) for key, value in model.state_dict().items() if not _is_counter(key)}
 
 
@@ -111,14 +112,14 @@ def _resemblance(given: Mapping[str, Any], asked: str) -> str:
     """Which model these weights are likely of, as the end of a sentence; "" when it is the one asked for."""
     kinds = {key: _kind(value) for key, value in given.items()}
     shares = {}
-    for name in CONFIGS:
+    for name in NETWORK_NAMES:
         with torch.device("meta"):  # shapes alone: no memory, no random numbers
-            shapes = _shapes(build_model(name))
+            shapes = _shapes(build_network(name))
         same = sum(kinds.get(key) == shape for key, shape in shapes.items())
         shares[name] = same / max(len(shapes), len(kinds))
     best = max(shares, key=lambda name: shares[name])
     if shares[best] < SIMILAR:
-        return f"; it looks like none of {', '.join(CONFIGS)}"
+        return f"; it looks like none of {', '.join(NETWORK_NAMES)}"
     if shares[best] <= shares.get(asked, 0):
         return ""
     return f"; it looks like {best} ({shares[best]:.0%} of the tensors fit)"

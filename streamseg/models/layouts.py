@@ -4,7 +4,10 @@
 |-------------|---------------------------|-------------------------------------------------|
 | ours        | `prediction_layers.0.…`   | our own files; dbolya/yolact, whose names we use |
 | yolact_edge | `fpn_phase_1.…`           | haotian-liu/yolact_edge                         |
-| mmdetection | `bbox_head.conv_coeff.…`  | open-mmlab/mmdetection 2.x and 3.x              |
+| mmdetection | `bbox_head.conv_coeff.…`  | open-mmlab/mmdetection 2.x and 3.x, YOLACT      |
+|             | `mask_head.conv_cls.…`    | the same, SOLOv2                                |
+| WXinlong    | `bbox_head.solo_cate.…`   | WXinlong/SOLO                                   |
+| AdelaiDet   | `ins_head.…`              | aim-uofa/AdelaiDet, on detectron2's backbone    |
 """
 
 from __future__ import annotations
@@ -14,6 +17,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor
+
+from streamseg.models.solo_layouts import (
+    ADELAIDET_RENAMES,
+    MMDETECTION_RENAMES,
+    ORIGINAL_RENAMES,
+    from_bgr,
+    modulated,
+)
 
 __all__ = ["LAYOUTS", "Layout", "our_state"]
 
@@ -85,6 +96,9 @@ LAYOUTS = (
         ),
         finish=background_first,
     ),
+    Layout("mmdetection", "mask_head.conv_cls.", MMDETECTION_RENAMES, modulated),
+    Layout("WXinlong", "bbox_head.solo_cate.", ORIGINAL_RENAMES, modulated),
+    Layout("AdelaiDet", "ins_head.", ADELAIDET_RENAMES, from_bgr),
     Layout(name="ours", mark="prediction_layers.", renames=LEFTOVERS),
 )
 

@@ -36,6 +36,8 @@ class SoloConfig:
     fpn_width: int = 256
     grids: tuple[int, ...] = (40, 36, 24, 16, 12)
     """Cells along each side of the picture, by level, whatever its aspect."""
+    cell_strides: tuple[int, ...] = (8, 8, 16, 32, 32)
+    """Stride of each grid's level, pixels; a mask must set more cells than that."""
     tower_depth: int = 4
     tower_width: int = 512
     tower_deform: int = 0

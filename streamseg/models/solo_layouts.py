@@ -1,30 +1,25 @@
-"""Published SOLOv2 weights under our parameters' names.
-
-| layout      | what tells it                  | source                                                     |
-|-------------|--------------------------------|------------------------------------------------------------|
-| mmdetection | `mask_head.conv_cls.*`         | open-mmlab/mmdetection 2.x and 3.x                          |
-| original    | `bbox_head.solo_cate.*`        | WXinlong/SOLO                                              |
-| AdelaiDet   | `ins_head.cate_pred.*`         | aim-uofa/AdelaiDet, on detectron2's backbone                |
-"""
+"""How published SOLOv2 weights become ours; `streamseg.models.layouts` has the table these belong to."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-__all__ = ["solo_state"]
+__all__ = ["ADELAIDET_RENAMES", "MMDETECTION_RENAMES", "ORIGINAL_RENAMES", "from_bgr", "modulated"]
+
+Renames = tuple[tuple[str, str], ...]
+State = dict[str, Any]
 
 FEATURES = "head.mask_feature_head."
-Rules = tuple[tuple[str, str], ...]
+BACKBONE: Renames = tuple((rf"^backbone\.layer{i + 1}\.", f"backbone.layers.{i}.") for i in range(4))
 
-BACKBONE: Rules = tuple((rf"^backbone\.layer{i + 1}\.", f"backbone.layers.{i}.") for i in range(4))
-MMDETECTION: Rules = (*BACKBONE, (r"^mask_head\.", "head."))
-ORIGINAL: Rules = (
+MMDETECTION_RENAMES: Renames = (*BACKBONE, (r"^mask_head\.", "head."))
+
+ORIGINAL_RENAMES: Renames = (
     *BACKBONE,
     (r"^mask_feat_head\.conv_pred\.0\.", f"{FEATURES}conv_pred."),
     (r"^mask_feat_head\.", FEATURES),
@@ -33,77 +28,65 @@ ORIGINAL: Rules = (
     (r"^bbox_head\.solo_kernel\.", "head.conv_kernel."),
     (r"^bbox_head\.", "head."),
 )
-TOWERS = (("cate_tower", "cls_convs"), ("kernel_tower", "kernel_convs"))
-ADELAIDET: Rules = (
+
+
+def _adelaidet_stage(i: int) -> Renames:
+    theirs, ours = rf"^backbone\.bottom_up\.res{i + 2}\.(\d+)\.", rf"backbone.layers.{i}.\1."
+    return (
+        (rf"{theirs}conv(\d)\.norm\.", rf"{ours}bn\2."),
+        (rf"{theirs}shortcut\.norm\.", rf"{ours}downsample.1."),
+        (rf"{theirs}shortcut\.", rf"{ours}downsample.0."),
+        (theirs, ours),
+    )
+
+
+def _adelaidet_tower(theirs: str, ours: str) -> Renames:
+    """Convolution, normalisation and ReLU are three entries of one list there."""
+    parts = ((i, j, part) for i in range(4) for j, part in enumerate(("conv", "gn")))
+    return tuple((rf"^ins_head\.{theirs}\.{3 * i + j}\.", f"head.{ours}.{i}.{part}.") for i, j, part in parts)
+
+
+ADELAIDET_RENAMES: Renames = (
     (r"^backbone\.bottom_up\.stem\.conv1\.norm\.", "backbone.bn1."),
     (r"^backbone\.bottom_up\.stem\.", "backbone."),
-    *((rf"^backbone\.bottom_up\.res{i + 2}\.", f"backbone.layers.{i}.") for i in range(4)),
-    (r"^(backbone\.layers\..*)\.conv(\d)\.norm\.", r"\1.bn\2."),
-    (r"^(backbone\.layers\..*)\.shortcut\.norm\.", r"\1.downsample.1."),
-    (r"^(backbone\.layers\..*)\.shortcut\.", r"\1.downsample.0."),
+    *(rename for i in range(4) for rename in _adelaidet_stage(i)),
     *((rf"^backbone\.fpn_lateral{i + 2}\.", f"neck.lateral_convs.{i}.conv.") for i in range(4)),
     *((rf"^backbone\.fpn_output{i + 2}\.", f"neck.fpn_convs.{i}.conv.") for i in range(4)),
-    # Convolution, normalisation and ReLU are three entries of one list there.
-    *(
-        (rf"^ins_head\.{theirs}\.{3 * i + part}\.", f"head.{ours}.{i}.{name}.")
-        for theirs, ours in TOWERS
-        for i in range(4)
-        for part, name in enumerate(("conv", "gn"))
-    ),
+    *_adelaidet_tower("cate_tower", "cls_convs"),
+    *_adelaidet_tower("kernel_tower", "kernel_convs"),
     (r"^ins_head\.cate_pred\.", "head.conv_cls."),
     (r"^ins_head\.kernel_pred\.", "head.conv_kernel."),
     (r"^mask_head\.(convs_all_levels\.\d\.conv\d|conv_pred)\.0\.", rf"{FEATURES}\1.conv."),
     (r"^mask_head\.(convs_all_levels\.\d\.conv\d|conv_pred)\.1\.", rf"{FEATURES}\1.gn."),
 )
-LAYOUTS: tuple[tuple[str, Rules], ...] = (
-    ("mask_head.conv_cls.weight", MMDETECTION),
-    ("bbox_head.solo_cate.weight", ORIGINAL),
-    ("ins_head.cate_pred.weight", ADELAIDET),
-)
-OFFSETS: Rules = (
-    (r"\.conv_offset\.", ".conv_offset_mask."),
-    (r"\.conv2_offset\.", ".conv2.conv_offset_mask."),
-)
-"""Both spellings of mmdetection's, the second from before mmcv."""
+
+OFFSETS = re.compile(r"\.conv_offset\.|(?<=\.conv2)_offset\.")
+"""What mmdetection calls the convolution that gives offsets, since mmcv and before it."""
 CERTAIN = 20.0
 """sigmoid(20) is 1 in float32."""
 
 
-def solo_state(state: Mapping[str, Any]) -> dict[str, Any] | None:
-    """`state` under our names, or None where it is in none of the published layouts.
-
-    Keys that no rule knows stay as they are, so that loading names them.
-    """
-    rules = next((rules for key, rules in LAYOUTS if key in state), None)
-    if rules is None:
-        return None
-    renamed = {_renamed(key, rules): value for key, value in state.items()}
-    if rules is ADELAIDET:
-        # It was trained on BGR; ours gets RGB.
-        renamed["backbone.conv1.weight"] = renamed["backbone.conv1.weight"].flip(1)
-    return _modulated(renamed)
-
-
-def _renamed(key: str, rules: Rules) -> str:
-    for pattern, name in (*rules, *OFFSETS):
-        key = re.sub(pattern, name, key)
-    return key
-
-
-def _modulated(state: dict[str, Any]) -> dict[str, Any]:
+def modulated(state: State) -> State:
     """Deformable convolutions of either version as ours: the second, with a bias.
 
     Version 1 gives every tap the weight 1; neither has a bias where normalisation follows.
     """
-    result = dict(state)
-    for key, offsets in state.items():
+    result = {OFFSETS.sub(".conv_offset_mask.", key): value for key, value in state.items()}
+    for key, offsets in list(result.items()):
         layer, _, part = key.rpartition(".conv_offset_mask.")
-        weight = state.get(f"{layer}.weight")
-        if not layer or not isinstance(weight, Tensor) or not isinstance(offsets, Tensor):
+        weight = result.get(f"{layer}.weight")
+        if not layer or not isinstance(weight, Tensor) or weight.ndim != 4 or not isinstance(offsets, Tensor):
             continue
         taps = weight.shape[2] * weight.shape[3]
-        if offsets.shape[0] == 2 * taps:
-            fill = CERTAIN if part == "bias" else 0.0
-            result[key] = pad(offsets, (0, 0) * (offsets.dim() - 1) + (0, taps), value=fill)
-        result.setdefault(f"{layer}.bias", torch.zeros(weight.shape[0]))
+        if offsets.ndim and len(offsets) == 2 * taps:
+            missing = (0, 0) * (offsets.ndim - 1) + (0, taps)
+            result[key] = pad(offsets, missing, value=CERTAIN if part == "bias" else 0.0)
+        result.setdefault(f"{layer}.bias", torch.zeros(len(weight)))
     return result
+
+
+def from_bgr(state: State) -> State:
+    """The first convolution of a network trained on BGR, for RGB."""
+    key = "backbone.conv1.weight"
+    weight = state.get(key)
+    return {**state, key: weight.flip(1)} if isinstance(weight, Tensor) and weight.ndim == 4 else state

@@ -1,0 +1,44 @@
+"""What differs between families of networks on their way to an engine: the tail and the way of resizing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streamseg.errors import ExportError
+from streamseg.export.solo_tail import SoloTail, solo_tail
+from streamseg.export.tail import YolactTail, yolact_tail
+from streamseg.models.network import Network
+from streamseg.models.solov2 import SoloV2
+
+__all__ = ["Family", "Tail", "family_of", "make_tail"]
+
+Tail = YolactTail | SoloTail
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What an engine says of its kind."""
+
+    name: str
+    resize: str
+    """`stretch` or `fit`, as in the engine contract."""
+
+
+YOLACT = Family("yolact", "stretch")
+SOLOV2 = Family("solov2", "fit")
+
+
+def family_of(model: Network) -> Family:
+    """The family of a network."""
+    return SOLOV2 if isinstance(model, SoloV2) else YOLACT
+
+
+def make_tail(model: Network, *, max_detections: int, score_threshold: float, cross_class: bool) -> Tail:
+    """What turns the raw heads of `model` into instances. Raises ExportError for options it has not."""
+    if not isinstance(model, SoloV2):
+        return yolact_tail(
+            model, max_detections=max_detections, score_threshold=score_threshold, cross_class=cross_class
+        )
+    if cross_class:
+        raise ExportError(f"{model.config.name}: Matrix NMS compares masks of one class; no cross-class form")
+    return solo_tail(model.config, max_detections=max_detections, score_threshold=score_threshold)

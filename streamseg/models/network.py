@@ -1,0 +1,28 @@
+"""Every network of the catalogues by name, whatever its family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from streamseg.models.catalog import CONFIGS, build_model
+from streamseg.models.solo_config import SOLO_CONFIGS, solo_resized
+from streamseg.models.solov2 import SoloV2
+from streamseg.models.yolact import Yolact
+
+__all__ = ["NETWORK_NAMES", "Network", "build_network"]
+
+Network = Yolact | SoloV2
+NETWORK_NAMES = (*CONFIGS, *SOLO_CONFIGS)
+
+
+def build_network(
+    name: str, classes: Sequence[str] | None = None, input_hw: tuple[int, int] | None = None
+) -> Network:
+    """A network with random weights; other classes or another input size as asked. Raises ConfigError."""
+    if name not in SOLO_CONFIGS:
+        return build_model(name, classes, input_hw)
+    config = SOLO_CONFIGS[name]
+    if classes is not None:
+        config = replace(config, classes=tuple(classes))
+    return SoloV2(config if input_hw is None else solo_resized(config, input_hw))

@@ -76,7 +76,8 @@ def _info_from_onnx(path: Path) -> EngineInfo:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions derive from Exception alone
-        raise NotAnEngine(f"{path}: not a whole ONNX file, or damaged; {MAKE_ONE}") from error
+        why = " ".join(str(error).split())[:160]
+        raise NotAnEngine(f"{path}: not a whole ONNX file, or damaged ({why}); {MAKE_ONE}") from error
     metadata = session.get_modelmeta().custom_metadata_map
     inputs, outputs = session.get_inputs(), session.get_outputs()
     names = [tensor.name for tensor in (*inputs, *outputs)]

@@ -85,7 +85,10 @@ def test_an_onnx_that_is_no_engine(fails, tmp_path):
         [onnx.helper.make_tensor_value_info("x", 1, [1])],
         [onnx.helper.make_tensor_value_info("y", 1, [1])],
     )
-    onnx.save(onnx.helper.make_model(graph), tmp_path / "other.onnx")
+    onnx.save(
+        onnx.helper.make_model(graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 17)]),
+        tmp_path / "other.onnx",
+    )
     said = fails("run", SMALL, "--engine", "other.onnx", code=4)
     assert "other.onnx: not a streamseg engine" in said
     assert "streamseg export" in said

@@ -149,12 +149,9 @@ def _opened(url: str, headers: dict[str, str], patience: Patience) -> Iterator[R
             yield response
     except requests.exceptions.SSLError as error:
         raise DownloadFailed(f"{url}: its certificate is not trusted here ({_innermost(error)})") from error
-    except (
-        requests.ConnectionError,
-        requests.Timeout,
-        requests.exceptions.ChunkedEncodingError,
-        requests.exceptions.ContentDecodingError,
-    ) as error:
+    except requests.exceptions.ChunkedEncodingError as error:
+        raise _Interrupted("the connection broke off") from error
+    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ContentDecodingError) as error:
         raise _Interrupted(_innermost(error)) from error
     except requests.RequestException as error:
         raise DownloadFailed(f"{url}: {_innermost(error)}") from error

@@ -73,19 +73,46 @@ def test_weights_without_a_network_are_not_even_fetched(site, tiny, tmp_path):
     assert site.asked == []
 
 
+@pytest.fixture
+def tiny_network(tiny_model, monkeypatch):
+    """`tiny` is a network of the catalogue, with a size that is exported in seconds."""
+    from streamseg.models.catalog import CONFIGS
+    from streamseg.models.network import NETWORK_NAMES
+
+    monkeypatch.setitem(CONFIGS, "tiny", replace(tiny_model.config, name="tiny"))
+    monkeypatch.setattr("streamseg.models.network.NETWORK_NAMES", (*NETWORK_NAMES, "tiny"))
+    return tiny_model
+
+
+@pytest.fixture
+def publish_state(site, publish, monkeypatch, tmp_path):
+    """Publish tensors by name as the weights of `tiny`."""
+    torch = pytest.importorskip("torch", reason="needs the extra `models`")
+
+    def run(state):
+        torch.save(state, tmp_path / "state.pth")
+        site.content = (tmp_path / "state.pth").read_bytes()
+        monkeypatch.setitem(PUBLISHED, "tiny", publish())
+
+    return run
+
+
+def test_export_pulls_the_weights_it_is_not_given(site, tiny_network, publish_state, command, tmp_path):
+    state = tiny_network.state_dict()
+    state.popitem()
+    publish_state(state)
+    with pytest.raises(CheckpointError, match=r"weights\.pth: does not fit tiny: 1 missing"):
+        command("export", "tiny", "-o", tmp_path / "tiny.onnx")
+    assert len(site.asked) == 1
+    assert not (tmp_path / "tiny.onnx").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_an_engine_is_fetched_and_exported_once(
-    site, publish, tiny_model, monkeypatch, tmp_path, command, listener
+    site, tiny_network, publish_state, tmp_path, command, listener
 ):
-    torch = pytest.importorskip("torch", reason="needs the extra `models`")
-    from streamseg.models.catalog import CONFIGS
-
-    torch.save(tiny_model.state_dict(), tmp_path / "tiny.pth")
-    site.content = (tmp_path / "tiny.pth").read_bytes()
-    monkeypatch.setitem(PUBLISHED, "tiny", publish())
-    monkeypatch.setitem(CONFIGS, "tiny", replace(tiny_model.config, name="tiny"))
-
+    publish_state(tiny_network.state_dict())
     done = command("run", "synthetic?size=96x64", "--engine", "tiny", "--max-frames", 2)
     made = engine_path("tiny", tmp_path / "cache", listener)
     assert [site.url in done.stderr, f"exporting to {made}" in done.stderr] == [True, True]

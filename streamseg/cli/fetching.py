@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
-from rich.text import Text
 
 from streamseg.zoo.watch import Watcher
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 __all__ = ["CacheFolder", "shown_on_stderr"]
 
@@ -33,6 +33,8 @@ class _Shown:
         self._task = bar.add_task("", total=None, visible=False)
 
     def say(self, text: str) -> None:
+        from rich.text import Text
+
         self._bar.update(self._task, visible=False)
         self._bar.console.print(Text(text), soft_wrap=True)
 
@@ -43,6 +45,10 @@ class _Shown:
 @contextmanager
 def shown_on_stderr() -> Iterator[Watcher]:
     """A watcher for the block; its bar appears with the first byte, on terminals only."""
+    # rich is half of the time that `streamseg --help` would take.
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
     console = Console(stderr=True)
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -55,7 +55,7 @@ class Job:
         self.seconds = 0.0
         self._open_engine = open_engine
         self._class_ids = _class_ids(config.classes, info.classes)
-        self._live = any(is_live(spec) for spec in config.sources)
+        self._live = any(self._drops(spec) for spec in config.sources)
         self._depth = LIVE_DEPTH if self._live else FILE_DEPTH
         self._results = self._connect()
 
@@ -106,13 +106,19 @@ class Job:
         )
 
     def _add_source(self, source_id: str, spec: str) -> Channel[Frame]:
-        drops = self.config.drop == "oldest" or (self.config.drop == "auto" and is_live(spec))
+        drops = self._drops(spec)
         return self.pipeline.add_source(
             source_id,
             lambda: self._open_source(source_id, spec),
             capacity=LIVE_DEPTH if drops else FILE_DEPTH,
             policy="drop_oldest" if drops else "block",
+            # One of many cameras must not take the others with it; its error ends the run's exit code.
+            on_error="isolate" if len(self.specs) > 1 else "stop",
         )
+
+    def _drops(self, spec: str) -> bool:
+        """Whether the newest frame matters more than every frame."""
+        return self.config.drop == "oldest" or (self.config.drop == "auto" and is_live(spec))
 
     def _open_source(self, source_id: str, spec: str) -> Source | Limited:
         asked = self.config.capture

@@ -45,6 +45,9 @@ def status_line(job: Job) -> str:
 
 
 def _source_line(job: Job, source_id: str) -> str:
+    failed = next((f for f in job.pipeline.failures if f.part == f"source {source_id!r}"), None)
+    if failed:
+        return f"{source_id}: stopped: {failed.error}"
     counts = _counts(job, source_id)
     source = job.sources.get(source_id)
     fps = job.render.rates[source_id].recent_per_second()

@@ -15,7 +15,7 @@ from streamseg.engines.contract import EngineInfo, EngineOutputs
 from streamseg.engines.fake_engine import FakeEngine
 from streamseg.errors import ConfigError, CorruptSource, EngineError, SinkError, SourceError
 from streamseg.outputs import open_sinks, source_ids
-from streamseg.report import summary
+from streamseg.report import status_line, summary
 from streamseg.scene import SyntheticScene
 from streamseg.sinks.list_sink import ListSink
 from streamseg.streaming import stream
@@ -225,3 +225,12 @@ def test_the_python_loop_gives_results_and_finishes_outputs(clip, tmp_path, tiny
 def test_source_names_are_short_unique_and_without_secrets():
     specs = ["a/clip.mp4", "b/clip.mp4", "rtsp://me:secret@cam.local:554/live/1?x=1", "0"]
     assert source_ids(specs) == ["clip", "clip-2", "cam.local-554-live-1", "0"]
+
+
+def test_one_of_several_sources_may_fail_without_the_others(clip, tmp_path):
+    kept = ListSink()
+    job = job_of({"sources": [str(clip), str(tmp_path / "gone.mp4")]}, [kept])
+    with pytest.raises(SourceError, match=r"gone\.mp4: no such file"):
+        job.run()
+    assert [r.frame.index for r in kept.results] == list(range(25))
+    assert status_line(job).splitlines()[1].startswith("gone: stopped: ")

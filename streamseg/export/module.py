@@ -39,19 +39,25 @@ class EngineModule(nn.Module):
         self.std: Tensor
         self.register_buffer("mean", _plane(model.config.mean_rgb), persistent=False)
         self.register_buffer("std", _plane(model.config.std_rgb), persistent=False)
+        self.family = family_of(model)
+        self.pad: Tensor
+        """The colour beside a picture that keeps its aspect: the mean's, as near as whole levels come."""
+        self.register_buffer("pad", self.mean.round(), persistent=False)
 
     def forward(self, frames: Tensor) -> InstanceTensors:
         """Instances of frames (B, h, w, 3) uint8 BGR."""
         # To float first: TensorRT lets a uint8 input feed nothing but a cast.
         planes = frames.float().permute(0, 3, 1, 2)[:, list(RGB_FROM_BGR)]
-        tensors: InstanceTensors = self.tail(*self.model((planes - self.mean) / self.std))
+        x = (planes - self.mean) / self.std
+        if self.family.resize == "fit":
+            x = torch.where(beside_picture(planes, self.pad), 0.0, x)
+        tensors: InstanceTensors = self.tail(*self.model(x))
         return tensors
 
     def info(self, *, checkpoint: str = "", checkpoint_sha256: str = "") -> EngineInfo:
         """What this engine says of itself."""
-        config, family = self.model.config, family_of(self.model)
-        # Zeros after normalisation, where the originals pad, are the mean colour before it.
-        red, green, blue = (round(value) for value in config.mean_rgb)
+        config, family = self.model.config, self.family
+        red, green, blue = (int(value) for value in self.pad.flatten())
         return EngineInfo(
             family=family.name,
             model=config.name,
@@ -65,6 +71,16 @@ class EngineModule(nn.Module):
             checkpoint_sha256=checkpoint_sha256,
             version=__version__,
         )
+
+
+def beside_picture(planes: Tensor, pad: Tensor) -> Tensor:
+    """Whole rows and columns of images (B, 3, h, w) that have the colour `pad` → (B, 1, h, w) bool.
+
+    The originals pad with zeros after normalisation, which no colour of whole levels becomes: left as it
+    is, the nearest one moves scores of SOLOv2-light by up to 1.2e-3 (measured on the reference's weights).
+    """
+    differs = (planes - pad).abs().amax(1, keepdim=True)
+    return (differs.amax(3, keepdim=True) == 0) | (differs.amax(2, keepdim=True) == 0)
 
 
 def _plane(values: tuple[float, float, float]) -> Tensor:

@@ -102,7 +102,8 @@ class SoloTail(nn.Module):
             boxes=torch.where(valid.unsqueeze(-1), boxes, 0.0),
             scores=torch.where(valid, scores, 0.0),
             classes=torch.where(valid, classes.gather(1, kept), 0).to(torch.int32),
-            masks=levels.round().to(torch.uint8),
+            # Half down: a probability of one half is not inside.
+            masks=torch.ceil(levels - 0.5).to(torch.uint8),
             number=valid.sum(1).to(torch.int32),
         )
 

@@ -43,8 +43,10 @@ class Tolerance(NamedTuple):
     """Largest share of a mask's cells that differ by more than two levels."""
 
 
-FULL = Tolerance(matched_share=0.98, score=1e-3, cells=0.01)
-"""Two runtimes of the same float32 network differ by 2e-5 in scores (measured on YOLACT-R50)."""
+FULL = Tolerance(matched_share=0.95, score=1e-3, cells=0.01)
+"""Two runtimes of the same float32 network differ by 2e-5 in scores (measured on YOLACT-R50). On noise a
+network may give the score 1 to more instances than are listed, in any order: 3 % of them had no partner
+with YOLACT++, which cuts the list by that score and orders it by another."""
 HALF = Tolerance(matched_share=0.9, score=2e-2, cells=0.1)
 """Weights rounded to 11 bits."""
 

@@ -143,7 +143,8 @@ class YolactTail(nn.Module):
             boxes=torch.where(valid.unsqueeze(-1), torch.stack(corners, dim=-1), 0.0),
             scores=torch.where(valid, scores, 0.0),
             classes=torch.where(valid, classes, 0).to(torch.int32),
-            masks=masks.round().to(torch.uint8),
+            # Half down: where all prototypes are 0 the probability is one half, which is not inside.
+            masks=torch.ceil(masks - 0.5).to(torch.uint8),
             number=valid.sum(1).to(torch.int32),
         )
 

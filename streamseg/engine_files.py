@@ -41,7 +41,7 @@ def export_engine(
     weights: str | None = None,
     size: str | None = None,
     max_detections: int = 100,
-    score_threshold: float = 0.05,
+    score_threshold: float = 0.0,
     half_weights: bool = False,
     cache_dir: str | None = None,
     watcher: Watcher | None = None,

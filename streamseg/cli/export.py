@@ -20,7 +20,7 @@ def export(
     weights: Annotated[str | None, typer.Option(help="State_dict for MODEL (.pth); default: pulled.")] = None,
     size: Annotated[str | None, typer.Option(help="Input size HxW, e.g. 550x550.")] = None,
     max_detections: Annotated[int, typer.Option(help="K: most instances of a frame.")] = 100,
-    score_threshold: Annotated[float, typer.Option(help="Lower scores leave the graph as empty.")] = 0.05,
+    score_threshold: Annotated[float, typer.Option(help="Scores below it leave the graph as empty.")] = 0.0,
     half_weights: Annotated[bool, typer.Option(help="Store weights in half precision.")] = False,
     cache: CacheFolder = None,
     verbose: Verbose = 0,

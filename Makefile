@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test lint parity benchmark clean
 
 # uv resolves the ordinary PyPI builds of torch and torchvision as one matching pair, which pip does not.
 $(BIN)/uv:
@@ -32,6 +32,10 @@ lint: $(VENV)/.dev
 
 test: $(VENV)/.dev lint
 	$(BIN)/python -m pytest
+
+# Needs the reference outputs in ../shared; docs/parity.md is written by benchmarks/parity.py.
+parity: $(VENV)/.dev
+	$(BIN)/python -m pytest -m parity
 
 benchmark: $(VENV)/.dev
 	mkdir -p $(OUT)

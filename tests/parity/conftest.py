@@ -1,0 +1,30 @@
+"""The benchmark that measures parity, and the reference outputs it needs."""
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def parity() -> Iterator[ModuleType]:
+    """benchmarks/parity.py as a module."""
+    pytest.importorskip("torch", reason="needs the extra `models`")
+    path = Path(__file__).parents[2] / "benchmarks" / "parity.py"
+    spec = importlib.util.spec_from_file_location("benchmark_parity", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+@pytest.fixture(scope="session")
+def reference(shared_dir: Path) -> Path:
+    """The folder of reference outputs."""
+    return shared_dir / "reference"

@@ -1,0 +1,79 @@
+"""YOLACT, YOLACT++ and mmdetection's YOLACT against the outputs of the published implementations."""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+IN_FULL = ["yolact_r50", "yolact_plus_r50", "mmdet_yolact_r50"]
+KEYS_ONLY = [
+    "yolact_r101",
+    "yolact_darknet53",
+    "yolact_im400",
+    "yolact_im700",
+    "yolact_plus_r101",
+    "yolact_r50_pascal",
+    "mmdet_yolact_r101",
+]
+
+
+def assert_equal_but_for_rounding(found: Any) -> None:
+    """Every detection is there; none differs but in pixels that a mask's 8 bits cannot decide."""
+    assert found.found == found.expected > 0
+    assert found.equal + found.rounding == found.expected, found.differing
+    assert found.share >= 0.95, found.differing
+    assert found.score < 1e-4
+    assert found.pixels < 0.01
+
+
+def assert_heads_equal(outcome: Any) -> None:
+    assert len(outcome.heads) == 4
+    assert max(outcome.heads.values()) < 1e-4, outcome.heads
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", IN_FULL)
+def test_in_torch_on_one_picture(parity: ModuleType, reference: Path, tmp_path: Path, name: str) -> None:
+    case = next(case for case in parity.CASES if case.model == name)
+    original = parity.Original(case, reference)
+    state = parity.reference_state(original.folder / "keys.json")
+    model, _ = parity.load(name, state, tmp_path, wrapped=case.from_mmdetection)
+
+    outcome = parity.measure_torch(model, original, parity.IMAGES[:1])
+
+    assert_heads_equal(outcome)
+    assert_equal_but_for_rounding(outcome.torch)
+    if not case.from_mmdetection:
+        assert outcome.cross_class.equal == outcome.cross_class.found == outcome.cross_class.expected > 100
+
+
+@pytest.mark.parity
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("name", IN_FULL)
+def test_in_torch_and_onnx_on_all_pictures(parity: ModuleType, reference: Path, name: str) -> None:
+    case = next(case for case in parity.CASES if case.model == name)
+
+    outcome = parity.measure(case, reference)
+
+    assert_heads_equal(outcome)
+    assert_equal_but_for_rounding(outcome.torch)
+    assert_equal_but_for_rounding(outcome.onnx)
+
+
+@pytest.mark.parity
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("name", KEYS_ONLY)
+def test_loads_and_exports(parity: ModuleType, reference: Path, name: str) -> None:
+    assert parity.measure_keys_only(name, reference, parity.IMAGES[:1]).detections > 0
+
+
+def test_every_configuration_is_measured(parity: ModuleType) -> None:
+    from streamseg.models.catalog import CONFIGS
+
+    assert {name for name in CONFIGS if "yolact" in name} == {*IN_FULL, *KEYS_ONLY}
+    assert list(parity.KEYS_ONLY) == KEYS_ONLY
+    assert [case.model for case in parity.CASES] == IN_FULL

@@ -42,6 +42,7 @@ def export_engine(
     size: str | None = None,
     max_detections: int = 100,
     score_threshold: float = 0.0,
+    cross_class: bool = False,
     half_weights: bool = False,
     cache_dir: str | None = None,
     watcher: Watcher | None = None,
@@ -74,6 +75,7 @@ def export_engine(
         output,
         max_detections=max_detections,
         score_threshold=score_threshold,
+        cross_class=cross_class,
         half_weights=half_weights,
         checkpoint=weights or model,
     )

@@ -21,6 +21,9 @@ def export(
     size: Annotated[str | None, typer.Option(help="Input size HxW, e.g. 550x550.")] = None,
     max_detections: Annotated[int, typer.Option(help="K: most instances of a frame.")] = 100,
     score_threshold: Annotated[float, typer.Option(help="Scores below it leave the graph as empty.")] = 0.0,
+    cross_class: Annotated[
+        bool, typer.Option(help="YOLACT: an instance suppresses those of other classes at its place, too.")
+    ] = False,
     half_weights: Annotated[bool, typer.Option(help="Store weights in half precision.")] = False,
     cache: CacheFolder = None,
     verbose: Verbose = 0,
@@ -36,6 +39,7 @@ def export(
             size=size,
             max_detections=max_detections,
             score_threshold=score_threshold,
+            cross_class=cross_class,
             half_weights=half_weights,
             cache_dir=cache,
             watcher=watcher,

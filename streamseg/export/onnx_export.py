@@ -57,11 +57,13 @@ def export(
     *,
     max_detections: int = 100,
     score_threshold: float = 0.0,
+    cross_class: bool = False,
     half_weights: bool = False,
     checkpoint: str | Path | None = None,
 ) -> Path:
     """Write `model` with its tail to `out_path` and return that path.
 
+    `cross_class` lets boxes suppress boxes of other classes: one instance per place (YOLACT only).
     `half_weights` stores convolution weights as float16 (half the file; computed in float32 after load).
     `checkpoint` is the file the weights came from; its name and SHA-256 go into the metadata.
     The file appears only when ONNX Runtime gives what torch gives. Raises ExportError.
@@ -75,6 +77,7 @@ def export(
         copy.deepcopy(model).cpu().float().eval(),
         max_detections=max_detections,
         score_threshold=score_threshold,
+        cross_class=cross_class,
     )
     proto = _onnx_from_module(module)
     if half_weights:

@@ -27,6 +27,9 @@ NMS_IOU = 0.5
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 CROP_MARGIN = 1.0
 """Cells of the mask kept beyond each side of the box."""
+LEVELS = 254.9999
+"""What a probability of 1 is before rounding. A hair below 255, so that one half, which all prototypes
+being 0 gives and which is not inside, goes to 127 and not to 128."""
 BLOCK = 50
 """Columns of the pairwise comparison done at a time: an (80, 200, 200) plane is 12.8 MB and lives in
 memory, an (80, 50, 50) one stays in the cache, and blocks below the diagonal are skipped."""
@@ -97,16 +100,16 @@ class YolactTail(nn.Module):
         Raises ExportError when more detections are asked than NMS can return.
         """
         super().__init__()
-        limit = selection.per_level
-        self.levels = tuple((n, min(n, limit)) for n in levels) if limit else ()
+        if selection.per_level is not None and sum(levels) != len(priors):
+            raise ValueError(f"levels of {list(levels)} rows for {len(priors)} priors")
+        self.levels = tuple((n, min(n, selection.per_level)) for n in levels) if selection.per_level else ()
         rows = sum(best for _, best in self.levels) if self.levels else len(priors)
         self.per_class = min(TOP_PER_CLASS, rows)
-        compete, what = (
-            (1, "all classes together") if cross_class else (num_classes, f"{num_classes} classes")
-        )
-        if not 1 <= max_detections <= compete * self.per_class:
+        groups = 1 if cross_class else num_classes
+        if not 1 <= max_detections <= groups * self.per_class:
+            what = "all classes together" if cross_class else f"{num_classes} classes"
             raise ExportError(
-                f"max_detections {max_detections}: must be 1…{compete * self.per_class}"
+                f"max_detections {max_detections}: must be 1…{groups * self.per_class}"
                 f" ({what} × {self.per_class} candidates)"
             )
         if not 0 <= score_threshold < 1:
@@ -130,7 +133,7 @@ class YolactTail(nn.Module):
         corners = planes.gather(rows)
         if self.judge is None:
             valid = scores > self.score_threshold
-            masks = assemble_masks(chosen, proto, corners, torch.where(valid, 255.0, 0.0))
+            masks = assemble_masks(chosen, proto, corners, torch.where(valid, LEVELS, 0.0))
         else:
             soft = assemble_masks(chosen, proto, corners, torch.where(scores > 0, 1.0, 0.0))
             factors = self.judge(soft.flatten(0, 1)).unflatten(0, classes.shape)
@@ -138,13 +141,12 @@ class YolactTail(nn.Module):
             scores, order = scores.topk(self.max_detections, dim=1)
             corners, classes = corners.gather(order), classes.gather(1, order)
             valid = scores > self.score_threshold
-            masks = rearranged(soft, order) * torch.where(valid, 255.0, 0.0)[..., None, None]
+            masks = rearranged(soft, order) * torch.where(valid, LEVELS, 0.0)[..., None, None]
         return InstanceTensors(
             boxes=torch.where(valid.unsqueeze(-1), torch.stack(corners, dim=-1), 0.0),
             scores=torch.where(valid, scores, 0.0),
             classes=torch.where(valid, classes, 0).to(torch.int32),
-            # Half down: where all prototypes are 0 the probability is one half, which is not inside.
-            masks=torch.ceil(masks - 0.5).to(torch.uint8),
+            masks=masks.round().to(torch.uint8),
             number=valid.sum(1).to(torch.int32),
         )
 

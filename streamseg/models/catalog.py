@@ -163,8 +163,11 @@ def resized(config: YolactConfig, input_hw: tuple[int, int]) -> YolactConfig:
     """
     if input_hw == config.input_hw:
         return config
-    if min(input_hw) < 64:
-        raise ConfigError(f"input size {input_hw[0]}x{input_hw[1]}: too small, at least 64 pixels a side")
+    # The judge of masks halves them five times without padding: 64 cells, a quarter of the input, pass.
+    least = 249 if config.mask_rescoring else 64
+    if min(input_hw) < least:
+        size = f"{input_hw[0]}x{input_hw[1]}"
+        raise ConfigError(f"input size {size}: too small for {config.name}, at least {least} pixels a side")
     ratio = sqrt(input_hw[0] * input_hw[1]) / sqrt(config.input_hw[0] * config.input_hw[1])
     scales = tuple(float(int(scale * ratio)) for scale in config.anchor_scales)
     return replace(config, input_hw=input_hw, anchor_scales=scales)

@@ -25,6 +25,8 @@ CANDIDATES = 500
 PAIR_SCORE = 0.1
 """A pair takes part when the class scores more than this in the cell."""
 MASK_PROBABILITY = 0.5
+BLOCK = 125
+"""Columns of the pairwise comparison done at a time: blocks below the diagonal are skipped."""
 KEPT_SCORE = 0.05
 """What Matrix NMS leaves of a score must reach this."""
 SIGMA = 2.0
@@ -164,13 +166,18 @@ def decay(soft: Tensor, classes: Tensor) -> Tensor:
     """
     binary = (soft > MASK_PROBABILITY).to(soft.dtype)
     area = binary.sum(-1)
-    inter = binary @ binary.transpose(1, 2)
-    iou = inter / (area.unsqueeze(2) + area.unsqueeze(1) - inter).clamp(min=1)
-    better = torch.ones(iou.shape[1:], dtype=torch.bool, device=soft.device).triu(1)
-    rival = better & (classes.unsqueeze(2) == classes.unsqueeze(1))
-    squared = torch.where(rival, iou * iou, 0.0)
-    excess = squared - squared.amax(1).unsqueeze(2)
-    return torch.exp(-SIGMA * excess.amax(1))
+    factors: list[Tensor] = []
+    comp = area[:, :0]
+    for start in range(0, area.shape[1], BLOCK):
+        stop = min(start + BLOCK, area.shape[1])
+        inter = binary[:, :stop] @ binary[:, start:stop].transpose(1, 2)
+        iou = inter / (area[:, :stop, None] + area[:, None, start:stop] - inter).clamp(min=1)
+        better = torch.ones(stop, stop - start, dtype=torch.bool, device=soft.device).triu(1 - start)
+        rival = better & (classes[:, :stop, None] == classes[:, None, start:stop])
+        squared = torch.where(rival, iou * iou, 0.0)
+        comp = torch.cat([comp, squared.amax(1)], dim=1)
+        factors.append(torch.exp(-SIGMA * (squared - comp.unsqueeze(2)).amax(1)))
+    return torch.cat(factors, dim=1)
 
 
 class Extent(NamedTuple):

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="needs the extra `models`")
 from torch.nn.functional import interpolate  # noqa: E402
 
 from streamseg.errors import ExportError  # noqa: E402
+from streamseg.export import solo_tail  # noqa: E402
 from streamseg.export.solo_tail import SoloTail, decay, extent, peaks  # noqa: E402
 from streamseg.export.tail import InstanceTensors  # noqa: E402
 
@@ -197,14 +198,16 @@ def test_points_nms_looks_up_and_left() -> None:
 
 
 @settings(deadline=None, max_examples=40)
-@given(seed=st.integers(0, 10**6), n=st.integers(1, 12))
-def test_matrix_nms(seed: int, n: int) -> None:
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 12), block=st.sampled_from([1, 2, 5, 12]))
+def test_matrix_nms(seed: int, n: int, block: int) -> None:
     rng = np.random.default_rng(seed)
     soft = rng.choice([0.2, 0.8], (n, 30), p=[0.4, 0.6]).astype(np.float32)
     soft[rng.random(n) < 0.2] = 0  # empty ones
     classes = rng.integers(0, 2, n)
     found = [Found(0.0, int(c), s) for c, s in zip(classes, soft, strict=True)]
-    factor = decay(torch.from_numpy(soft)[None], torch.from_numpy(classes)[None])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solo_tail, "BLOCK", block)
+        factor = decay(torch.from_numpy(soft)[None], torch.from_numpy(classes)[None])
     np.testing.assert_allclose(factor[0], factors(found), rtol=1e-5)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from streamseg.engines.base import BaseEngine
 from streamseg.engines.contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs
 from streamseg.engines.locate import read_info
+from streamseg.engines.openvino_deform import deform_conv_extension
 from streamseg.engines.openvino_quiet import openvino
 from streamseg.errors import ConfigError, EngineError
 from streamseg.zoo.cache import user_cache_dir
@@ -42,6 +43,7 @@ class OpenVinoEngine(BaseEngine):
         """
         info = read_info(path)
         self._core: Any = openvino.Core()
+        self._core.add_extension(deform_conv_extension())
         chosen = _precision(self._core, precision)
         self._path = path
         self._options: dict[str, Any] = {

@@ -82,7 +82,7 @@ SOLO_CONFIGS: dict[str, SoloConfig] = {
     "solov2_light_r50_dcn": replace(
         LIGHT_R50,
         name="solov2_light_r50_dcn",
-        input_hw=(512, 864),
+        input_hw=(480, 864),
         deform_interval=1,
         tower_depth=3,
         tower_deform=1,

@@ -158,9 +158,15 @@ def _runs(masks: Masks, xyxy: NDArray[np.float32], k: int) -> _Runs:
     # One cell more on every side: that far a set cell reaches.
     top, bottom = _widened(y_cells.start + tight.y0, tight.bits.shape[0], rows)
     left, right = _widened(x_cells.start + tight.x0, tight.bits.shape[1], columns)
+    inner = masks.soft[k, top:bottom, left:right]
+    if masks.finer > 1:
+        n = masks.finer
+        inner = cv2.resize(inner.astype(np.float32), None, fx=n, fy=n, interpolation=cv2.INTER_LINEAR)
+        top, bottom, left, right, rows, columns = (n * v for v in (top, bottom, left, right, rows, columns))
+        scale_x, scale_y = scale_x / n, scale_y / n
     # Columns of cells as rows, with a 0 before and after each: every run has both its ends.
     cells = np.zeros((right - left, bottom - top + 2), np.float32)
-    cells[:, 1:-1] = masks.soft[k, top:bottom, left:right].T
+    cells[:, 1:-1] = inner.T
     x0, grid = _interpolated(cells, left, _Axis.of(width, columns, scale_x))
     values = grid.ravel()
     inside = values >= _HALF

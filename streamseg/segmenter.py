@@ -14,6 +14,9 @@ from streamseg.structures import Frame, Instances, Masks
 
 __all__ = ["Segmenter"]
 
+FINER = {"solov2": 4}
+"""Families whose masks are drawn by way of a finer grid (`Masks.finer`)."""
+
 Pairs = list[tuple[Frame, Instances]]
 ImageArray = NDArray[np.uint8]
 
@@ -89,7 +92,8 @@ class Segmenter:
         inside = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
         keep = np.flatnonzero(inside & (score >= self._score) & self._wanted[class_id])
         mask_h, mask_w = outputs.masks.shape[2:]
-        masks = Masks(outputs.masks[b, keep], (extent_x / mask_w, extent_y / mask_h), frame_hw)
+        scale_xy = extent_x / mask_w, extent_y / mask_h
+        masks = Masks(outputs.masks[b, keep], scale_xy, frame_hw, FINER.get(info.family, 1))
         return Instances(xyxy[keep], score[keep], class_id[keep], masks)
 
 
@@ -112,7 +116,8 @@ def _resized_hw(info: EngineInfo, frame_hw: tuple[int, int]) -> tuple[int, int]:
     if info.resize == "stretch":
         return info.input_hw
     scale = min(info.input_hw[0] / frame_hw[0], info.input_hw[1] / frame_hw[1])
-    return max(1, round(frame_hw[0] * scale)), max(1, round(frame_hw[1] * scale))
+    # Half up, as SOLOv2's own resize; Python's round goes to even.
+    return max(1, int(frame_hw[0] * scale + 0.5)), max(1, int(frame_hw[1] * scale + 0.5))
 
 
 def _extent(info: EngineInfo, frame_hw: tuple[int, int]) -> tuple[float, float]:

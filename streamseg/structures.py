@@ -76,6 +76,9 @@ class Masks:
     """Frame pixels per cell: sx, sy."""
     frame_hw: tuple[int, int]
     """Height and width of the frame in pixels."""
+    finer: int = 1
+    """Pixels are interpolated from a grid this many times finer, itself interpolated from the cells; 1: from
+    the cells. SOLOv2 is defined with 4: to the network's input first, then to the picture."""
 
     def __post_init__(self) -> None:
         _check("Masks", "soft", self.soft, np.uint8, (None, None, None))

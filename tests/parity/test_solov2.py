@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="needs the extra `models`")
 pytest.importorskip("onnx", reason="needs the extra `models`")
 
-from torch.nn.functional import interpolate  # noqa: E402
 
 from streamseg.engines.base import BaseEngine  # noqa: E402
 from streamseg.engines.contract import EngineOutputs  # noqa: E402

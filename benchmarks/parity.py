@@ -282,10 +282,10 @@ def measure_keys_only(name: str, reference: Path, images: tuple[str, ...] = IMAG
 HEAD = """# Parity with the published implementations
 
 Written by `python benchmarks/parity.py --out docs/parity.md`; `make parity` runs the tests that hold it to
-this. Each configuration's weights are made again
-by the reference's recipe, loaded through `streamseg.models.layouts` from a file in the published layout, and
-run on four pictures. *Equal* means: one to one, same class, score within 0.001, box within 1 pixel of the
-picture, mask IoU at least 0.99 after our own upsampling (`streamseg.masks`).
+this. Each configuration's weights are made again by the reference's recipe, loaded through
+`streamseg.models.layouts` from a file in the published layout, and run on four pictures. *Equal* means: one
+to one, same class, score within 0.001, box within 1 pixel of the picture, mask IoU at least 0.99 after our
+own upsampling (`streamseg.masks`).
 
 *Raw heads*: largest difference divided by the head's largest value. *torch*: the module, fed with what the
 original's network was given (dbolya: resized in float). *ONNX Runtime*: the exported file, everything in its
@@ -341,7 +341,9 @@ def document(outcomes: list[Outcome]) -> str:
     text += ROUNDING + "".join(differences(*run) for run in runs) + "\nThe detections that are not equal:\n\n"
     lines = [f"- {model}, {run}, {line}\n" for model, run, parity in runs for line in parity.differing]
     text += "".join(lines or ["- none\n"]) + ALONE
-    return text + "".join(f"| {o.model} | {o.detections} |\n" for o in outcomes if not o.torch)
+    text += "".join(f"| {o.model} | {o.detections} |\n" for o in outcomes if not o.torch)
+    absent = [name for name in KEYS_ONLY if name not in {o.model for o in outcomes}]
+    return text + (f"\nNot measured in this run: {', '.join(absent)}.\n" if absent else "")
 
 
 def main() -> None:

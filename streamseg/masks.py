@@ -158,7 +158,7 @@ def _runs(masks: Masks, xyxy: NDArray[np.float32], k: int) -> _Runs:
     # One cell more on every side: that far a set cell reaches.
     top, bottom = _widened(y_cells.start + tight.y0, tight.bits.shape[0], rows)
     left, right = _widened(x_cells.start + tight.x0, tight.bits.shape[1], columns)
-    inner = masks.soft[k, top:bottom, left:right]
+    inner: NDArray[Any] = masks.soft[k, top:bottom, left:right]
     if masks.finer > 1:
         n = masks.finer
         inner = cv2.resize(inner.astype(np.float32), None, fx=n, fy=n, interpolation=cv2.INTER_LINEAR)

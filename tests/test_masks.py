@@ -267,3 +267,20 @@ def test_empty_crops_overlap_nothing() -> None:
     full = Crop(2, 3, np.ones((4, 4), np.bool_))
     assert crop_iou(empty, empty) == crop_iou(empty, full) == crop_iou(full, empty, (5.0, 5.0)) == 0.0
     assert crop_iou(full, full, (2.0, 0.0)) == pytest.approx(8 / 24)
+
+
+def test_a_finer_grid_is_drawn_in_two_steps() -> None:
+    """As SOLOv2 defines its masks: to the network's input (4 times the grid), then to the picture."""
+    rng = np.random.default_rng(4)
+    soft = cv2.resize(rng.integers(0, 256, (6, 8), np.uint8), (40, 30), interpolation=cv2.INTER_CUBIC)[None]
+    soft[0, :2] = soft[0, -2:] = soft[0, :, :2] = soft[0, :, -2:] = 0
+    masks = Masks(soft, (333 / 40, 250 / 30), (250, 333), finer=4)
+    fine = cv2.resize(soft[0].astype(np.float32), (160, 120), interpolation=cv2.INTER_LINEAR)
+    expected = cv2.resize(fine, (333, 250), interpolation=cv2.INTER_LINEAR) >= 127.5
+    drawn = full_frame(masks, np.array([[0, 0, 333, 250]], np.float32), 0)
+    assert expected.sum() > 1000
+    assert np.count_nonzero(drawn != expected) <= 0.001 * expected.sum()
+    coarse = full_frame(
+        Masks(soft, masks.scale_xy, masks.frame_hw), np.array([[0, 0, 333, 250]], np.float32), 0
+    )
+    assert np.count_nonzero(coarse != drawn) > 0

@@ -277,7 +277,8 @@ def test_a_finer_grid_is_drawn_in_two_steps() -> None:
     masks = Masks(soft, (333 / 40, 250 / 30), (250, 333), finer=4)
     fine = cv2.resize(soft[0].astype(np.float32), (160, 120), interpolation=cv2.INTER_LINEAR)
     expected = cv2.resize(fine, (333, 250), interpolation=cv2.INTER_LINEAR) >= 127.5
-    drawn = full_frame(masks, np.array([[0, 0, 333, 250]], np.float32), 0)
+    box = np.array([[0, 0, 333, 250]], np.float32)
+    drawn = full_frame(masks, box, 0)
     assert expected.sum() > 1000
     assert np.count_nonzero(drawn != expected) <= 0.001 * expected.sum()
     coarse = full_frame(

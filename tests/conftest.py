@@ -48,6 +48,13 @@ def no_thread_outlives_its_test() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def interruptible() -> None:
+    """Background jobs of a shell ignore SIGINT and so would every process that a test starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="session")
 def cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Compiled models go to a temporary folder, never to the user's cache."""
     with pytest.MonkeyPatch.context() as patch:

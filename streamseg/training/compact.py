@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -46,10 +45,10 @@ def train_rank(data: Path, out: Path, settings: Settings, seed: int, rank: int) 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     torch.manual_seed(seed)
     model = build_model("compact")
-    mixture = make_mixture(data, model.config.classes, model.config.input_hw)
 
     def stream(size_hw: tuple[int, int], iteration: int) -> Iterator[Batch]:
-        return batches(replace(mixture, input_hw=size_hw), BATCH_PER_RANK, (seed, rank, iteration))
+        make = partial(make_mixture, data, model.config.classes, size_hw)
+        return batches(make, BATCH_PER_RANK, (seed, rank, iteration))
 
     progress = train(model, stream, settings, out, rank)
     log.info("rank %d: %d images in %.1f minutes", rank, progress.images, progress.elapsed_s / 60)

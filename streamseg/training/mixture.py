@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -139,13 +139,12 @@ def _resized(mask: NDArray[np.bool_], size_hw: tuple[int, int]) -> NDArray[np.ui
 
 
 class _Stream(IterableDataset[Batch]):
-    def __init__(self, mixture: Mixture, batch_size: int, seed: Sequence[int]) -> None:
-        self.mixture, self.batch_size, self.seed = mixture, batch_size, seed
+    def __init__(self, make: Callable[[], Mixture], batch_size: int, seed: Sequence[int]) -> None:
+        self.make, self.batch_size, self.seed = make, batch_size, seed
 
     def __iter__(self) -> Iterator[Batch]:
-        torch.set_num_threads(1)
         cv2.setNumThreads(1)
-        samples = self.mixture.samples(self.seed)
+        samples = self.make().samples(self.seed)
         while True:
             yield collate([next(samples) for _ in range(self.batch_size)])
 
@@ -162,8 +161,11 @@ def collate(samples: Sequence[Sample]) -> Batch:
     )
 
 
-def batches(mixture: Mixture, batch_size: int, seed: Sequence[int]) -> Iterator[Batch]:
-    """Batches made by one process beside the training: it costs about a tenth of a core."""
-    stream = _Stream(mixture, batch_size, seed)
-    loader = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4)
-    return iter(loader)
+def batches(make: Callable[[], Mixture], batch_size: int, seed: Sequence[int]) -> Iterator[Batch]:
+    """Batches made by one process beside the training: it costs about a tenth of a core.
+
+    The process is a new one, not a fork, and calls `make` itself: a fork of a program whose threads have
+    used OpenCV hangs at its first picture.
+    """
+    stream = _Stream(make, batch_size, seed)
+    return iter(DataLoader(stream, None, num_workers=1, prefetch_factor=4, multiprocessing_context="spawn"))

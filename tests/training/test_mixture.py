@@ -1,5 +1,6 @@
 """The stream of samples: what is in it, and that it can be had again."""
 
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from streamseg.datasets.split import held_out
 from streamseg.errors import DatasetError
 from streamseg.models.catalog import CONFIGS
 from streamseg.training.compact import make_mixture
-from streamseg.training.mixture import Mixture, collate
+from streamseg.training.mixture import Mixture, batches
 
 CLASSES = CONFIGS["compact"].classes
 SIZE_HW = (96, 128)
@@ -72,16 +73,15 @@ def test_data_sets_count_only_what_they_annotate(mixture: Mixture) -> None:
     assert animals[CLASSES.index("monkey")]
 
 
-def test_samples_become_a_batch(mixture: Mixture) -> None:
-    """That batches come from a process of their own is tested with the whole command: forking this one,
-    with the threads of every runtime in it, can hang."""
-    samples = mixture.samples((1, 0, 0))
-    first = next(samples)
+def test_batches_come_from_a_process_of_their_own(mixture: Mixture, data_dir: Path) -> None:
+    stream = batches(partial(make_mixture, data_dir, CLASSES, SIZE_HW), 2, (1, 0, 0))
 
-    batch = collate([first, next(samples)])
+    batch = next(stream)
 
+    expected = list(islice(mixture.samples((1, 0, 0)), 2))
     assert batch.images.shape == (2, *SIZE_HW, 3)
-    np.testing.assert_array_equal(batch.images[0].numpy(), first.image)
+    np.testing.assert_array_equal(batch.images[1].numpy(), expected[1].image)
+    np.testing.assert_array_equal(batch.masks[1].numpy(), expected[1].masks)
     assert batch.counted.shape == (2, len(CLASSES))
 
 

@@ -155,7 +155,7 @@ def memory(clip: Path, truths: list[SceneTruth], folder: Path) -> dict[str, floa
 
 
 def frame_copy_ms() -> float:
-    """A yardstick for the machine as it is now: copying one 720p frame (0.11 ms on an idle one)."""
+    """A yardstick for the machine as it is now: copying one 720p frame."""
     frame = np.zeros((*crowd.SIZE_HW, 3), np.uint8)
     times = []
     for _ in range(200):

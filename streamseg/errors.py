@@ -9,8 +9,10 @@ StreamsegError              one line for the user, an exit code for the shell
 │   └── NotAnEngine         a model file that does not meet the engine contract
 ├── ExportError             a network that could not be exported, or whose export differs
 ├── CheckpointError         a weights file that cannot be read or does not fit the model
+│   └── DownloadFailed      published weights that could not be fetched (zoo/download.py)
 ├── DatasetError            annotations or images that cannot be used
 ├── SinkError               an output that cannot be opened or written
+├── StuckStage              a part of the pipeline that does not end (pipeline/pipeline.py)
 └── MissingDependency       an optional package that is not installed
 """
 

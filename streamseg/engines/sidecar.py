@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,11 +30,9 @@ def read_sidecar(engine: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise EngineError(
-            f"{path}: cannot be read ({error}); delete it and build or certify again"
-        ) from error
+        raise EngineError(f"{path}: cannot be read ({error}); delete it, build or certify again") from error
     if not isinstance(sections, dict):
-        raise EngineError(f"{path}: not a sidecar of an engine; delete it and build or certify again")
+        raise EngineError(f"{path}: not a sidecar of an engine; delete it, build or certify again")
     return sections
 
 
@@ -46,7 +43,7 @@ def write_section(engine: Path, name: str, section: Mapping[str, Any]) -> Path:
     part = path.with_name(path.name + ".part")
     try:
         part.write_text(json.dumps(sections, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(part, path)
+        part.replace(path)
     except OSError as error:
         raise EngineError(f"{path}: cannot be written ({error.strerror})") from error
     return path
@@ -54,5 +51,5 @@ def write_section(engine: Path, name: str, section: Mapping[str, Any]) -> Path:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's content, in hex."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

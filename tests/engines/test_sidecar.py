@@ -20,7 +20,7 @@ def test_sections_are_kept_apart(tmp_path: Path) -> None:
 def test_a_damaged_sidecar_says_what_to_do(tmp_path: Path, content: str) -> None:
     engine = tmp_path / "a.engine"
     sidecar_path(engine).write_text(content, encoding="latin-1")
-    with pytest.raises(EngineError, match=r"a\.engine\.json.*delete it and build or certify again"):
+    with pytest.raises(EngineError, match=r"a\.engine\.json.*delete it, build or certify again"):
         read_sidecar(engine)
 
 

@@ -22,6 +22,11 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[models,dev]'
 	@touch $@ $(VENV)/.core
 
+# Engines are built in the tests wherever that is possible without a GPU; elsewhere those tests skip.
+$(VENV)/.tensorrt_host: tests/install_tensorrt_host.sh $(wildcard tests/tensorrt_host/*/*.py) | $(VENV)/.dev
+	-bash tests/install_tensorrt_host.sh $(VENV)
+	@touch $@
+
 demo: $(VENV)/.core
 	$(BIN)/streamseg demo $(if $(SOURCE),'$(SOURCE)') --out $(OUT)
 
@@ -30,7 +35,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: $(VENV)/.dev lint
+test: $(VENV)/.dev $(VENV)/.tensorrt_host lint
 	$(BIN)/python -m pytest
 
 # Needs the reference outputs in ../shared; docs/parity.md is written by benchmarks/parity.py.

@@ -48,6 +48,7 @@ VENDORS: dict[str, set[str]] = {
     "onnxruntime": {"engines", "export"},
     "openvino": {"engines"},
     "tensorrt": {"engines"},
+    "cuda": {"engines"},
     "av": {"capture", "sinks", "doctor"},
     "yaml": {"config"},
     "requests": {"zoo"},

@@ -1,0 +1,45 @@
+"""What is asked of an engine build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["PRECISIONS", "BuildOptions", "Precision"]
+
+Precision = Literal["fp32", "fp16", "bf16", "int8", "mixed"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8", "mixed")
+NEEDS_CALIBRATION = ("int8", "mixed")
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """How a network becomes an engine. The same options give the same engine on the same machine."""
+
+    precision: Precision = "fp16"
+    """`mixed`: backbone and prototypes in INT8, pyramid and heads in FP16."""
+    batch: tuple[int, int, int] = (1, 1, 8)
+    """Least, usual and largest batch; tactics are chosen for the usual one."""
+    calibrate: str = ""
+    """File, folder or stream whose frames give INT8 its ranges; needed for `int8` and `mixed`."""
+    frames: int = 500
+    """How many of its frames are used."""
+    workspace_gib: float = 4.0
+    """Most memory that a tactic may take, GiB."""
+    portable: Literal["no", "same_compute_capability", "ampere_plus"] = "no"
+    """Which other GPUs may run the engine: none, those of its compute capability, or all from 8.0 on."""
+
+    def arguments(self) -> list[str]:
+        """The options as arguments of `streamseg build`, defaults left out."""
+        mine, default = self._texts(), BuildOptions()._texts()
+        return [word for flag in mine if mine[flag] != default[flag] for word in (flag, mine[flag])]
+
+    def _texts(self) -> dict[str, str]:
+        return {
+            "--precision": self.precision,
+            "--batch": ":".join(map(str, self.batch)),
+            "--calibrate": self.calibrate,
+            "--frames": str(self.frames),
+            "--workspace": f"{self.workspace_gib:g}",
+            "--portable": self.portable,
+        }

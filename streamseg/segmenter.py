@@ -12,9 +12,9 @@ from streamseg.engines.contract import Engine, EngineInfo, EngineOutputs
 from streamseg.errors import EngineError
 from streamseg.structures import Frame, Instances, Masks
 
-__all__ = ["Segmenter"]
+__all__ = ["Segmenter", "resize_into"]
 
-FINER = {"solov2": 4}
+FINER = {"solo": 4, "solov2": 4}
 """Families whose masks are drawn by way of a finer grid (`Masks.finer`)."""
 
 Pairs = list[tuple[Frame, Instances]]
@@ -71,7 +71,7 @@ class Segmenter:
             self._batches[0] = _batch(self.engine.info, len(frames))
         batch = self._batches[0][: len(frames)]
         for slot, frame in zip(batch, frames, strict=True):
-            _resize_into(slot, frame.image, self.engine.info)
+            resize_into(slot, frame.image, self.engine.info)
         return batch
 
     def _collected(self) -> Pairs:
@@ -126,7 +126,7 @@ def _extent(info: EngineInfo, frame_hw: tuple[int, int]) -> tuple[float, float]:
     return info.input_hw[1] * frame_hw[1] / resized_w, info.input_hw[0] * frame_hw[0] / resized_h
 
 
-def _resize_into(slot: ImageArray, image: ImageArray, info: EngineInfo) -> None:
+def resize_into(slot: ImageArray, image: ImageArray, info: EngineInfo) -> None:
     """Write `image` (H, W, 3) into `slot` (h, w, 3) as the engine wants it, without a copy between."""
     height, width = _resized_hw(info, image.shape[:2])
     # OpenCV writes into a dst that has the right size already.

@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "export": {"models", "engines", "errors", "__init__"},
     "engines": BASE | {"models", "export", "bundled", "zoo"},
     "segmenter": BASE | {"engines"},
+    "calibration": BASE | {"capture", "engines", "segmenter"},
     "capture": BASE | {"scene"},
     "tracking": BASE | {"geometry", "masks"},
     "overlay": BASE | {"geometry", "masks"},

@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": BASE | {"models", "engines", "datasets", "geometry", "masks", "scene", "segmenter"},
 }
 UNRESTRICTED = {"app", "engine_files", "outputs", "published", "report", "stages", "streaming", "demo"}
-UNRESTRICTED |= {"cli", "doctor"}
+UNRESTRICTED |= {"certificate", "certify", "cli", "doctor"}
 
 # Vendor package → rooms that may import it.
 VENDORS: dict[str, set[str]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -72,15 +72,31 @@ class FileSource(Source):
         return min(timed or self._stream.frames, self._stream.frames) or timed
 
     def __iter__(self) -> Iterator[Frame]:
-        if self._first is not None:
-            first, self._first = self._first, None
-            yield self._frame(first)
-        for picture in self._decoded:
+        return self._frames(None)
+
+    def chosen(self, indexes: Collection[int]) -> Iterator[Frame]:
+        """The other frames are decoded, for those that build on them, but not converted."""
+        return self._frames(indexes)
+
+    def _frames(self, indexes: Collection[int] | None) -> Iterator[Frame]:
+        last = None if indexes is None else max(indexes, default=-1)
+        for picture in self._pictures():
             if self._interrupted:
                 return
-            yield self._frame(picture)
+            if indexes is None or self._index in indexes:
+                yield self._frame(picture)
+            else:
+                self._index += 1
+            if last is not None and self._index > last:
+                return
         if not self._interrupted:
             self._check_complete()
+
+    def _pictures(self) -> Iterator[av.VideoFrame]:
+        if self._first is not None:
+            first, self._first = self._first, None
+            yield first
+        yield from self._decoded
 
     def _frame(self, picture: av.VideoFrame) -> Frame:
         # Not picture.time: frames that the flush brings out have a pts and no time base.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import cv2
@@ -38,9 +38,20 @@ class ImageSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         while not self._interrupted and self._index < len(self._paths):
             index, self._index = self._index, self._index + 1
-            image = _read(self._paths[index])
-            self.size_hw = image.shape[0], image.shape[1]
-            yield Frame(image, index, index / (self.fps or _DEFAULT_FPS), time.monotonic_ns(), self.source_id)
+            yield self._frame(index)
+
+    def chosen(self, indexes: Collection[int]) -> Iterator[Frame]:
+        """The other images are not read."""
+        for index in sorted(i for i in indexes if self._index <= i < len(self._paths)):
+            if self._interrupted:
+                return
+            self._index = index + 1
+            yield self._frame(index)
+
+    def _frame(self, index: int) -> Frame:
+        image = _read(self._paths[index])
+        self.size_hw = image.shape[0], image.shape[1]
+        return Frame(image, index, index / (self.fps or _DEFAULT_FPS), time.monotonic_ns(), self.source_id)
 
     def close(self) -> None:
         """Nothing is held."""

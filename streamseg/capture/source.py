@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
@@ -63,6 +63,15 @@ class Source(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """The frames from here on."""
+
+    def chosen(self, indexes: Collection[int]) -> Iterator[Frame]:
+        """Those with these indexes of the frames from here on; what is between them may be skipped."""
+        last = max(indexes, default=-1)
+        for frame in self:
+            if frame.index in indexes:
+                yield frame
+            if frame.index >= last:
+                return
 
     def interrupt(self) -> None:
         """Make the iteration end soon, also when it is waiting for a frame. Thread-safe, idempotent."""

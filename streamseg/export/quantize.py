@@ -24,7 +24,7 @@ from streamseg.engines.contract import INPUT_NAME, OUTPUT_NAMES, PREFIX, EngineI
 from streamseg.engines.locate import read_info
 from streamseg.errors import ExportError
 
-__all__ = ["Watcher", "quantize"]
+__all__ = ["Watcher", "float_model", "quantize"]
 
 NETWORK = "model."
 """What the names of the network's weights begin with; the tail has none of its own."""
@@ -62,7 +62,7 @@ def quantize(
     info = read_info(source)
     if not output.parent.is_dir():
         raise ExportError(f"{output}: cannot be written, there is no folder {output.parent}")
-    model = _float_model(source)
+    model = float_model(source)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     nodes = _convolutions(model.graph, mixed)
     if not nodes:
@@ -112,7 +112,7 @@ class _Frames(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has n
         return {INPUT_NAME: np.ascontiguousarray(frame)[None]}
 
 
-def _float_model(path: Path) -> onnx.ModelProto:
+def float_model(path: Path) -> onnx.ModelProto:
     """The file with weights that it stores in half precision as float32: quantisers look for initialisers."""
     model = onnx.load(path)
     graph = model.graph

@@ -8,7 +8,7 @@ from streamseg.errors import ExportError
 from streamseg.export.solo_tail import SoloTail, solo_tail
 from streamseg.export.tail import YolactTail, yolact_tail
 from streamseg.models.network import Network
-from streamseg.models.solov2 import SoloV2
+from streamseg.models.solo import Solo
 
 __all__ = ["Family", "Tail", "family_of", "make_tail"]
 
@@ -25,17 +25,20 @@ class Family:
 
 
 YOLACT = Family("yolact", "stretch")
+SOLO = Family("solo", "fit")
 SOLOV2 = Family("solov2", "fit")
 
 
 def family_of(model: Network) -> Family:
     """The family of a network."""
-    return SOLOV2 if isinstance(model, SoloV2) else YOLACT
+    if not isinstance(model, Solo):
+        return YOLACT
+    return SOLOV2 if model.config.head == "dynamic" else SOLO
 
 
 def make_tail(model: Network, *, max_detections: int, score_threshold: float, cross_class: bool) -> Tail:
     """What turns the raw heads of `model` into instances. Raises ExportError for options it has not."""
-    if not isinstance(model, SoloV2):
+    if not isinstance(model, Solo):
         return yolact_tail(
             model, max_detections=max_detections, score_threshold=score_threshold, cross_class=cross_class
         )

@@ -1,20 +1,22 @@
-"""Everything after the SOLOv2 network, in tensor operations that any runtime has.
+"""Everything after a SOLO or SOLOv2 network, in tensor operations that any runtime has.
 
 Wang et al., "SOLOv2: Dynamic and Fast Instance Segmentation" (2020): points NMS, the masks of the best
-cells, maskness and Matrix NMS, with the numerics of mmdetection's implementation. Shapes are fixed
+cells, maskness and Matrix NMS, with the numerics of mmdetection's implementation, which SOLO's published
+test configurations share; only the drawing of masks differs (`solo_masks`). Shapes are fixed
 (top-K instead of boolean indexing), only the batch is free, so the tail exports into the graph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
 from streamseg.errors import ExportError
+from streamseg.export.solo_masks import DynamicMasks, masks_of, rows
 from streamseg.export.tail import InstanceTensors
 from streamseg.models.solo_config import SoloConfig
 
@@ -57,12 +59,13 @@ class SoloTail(nn.Module):
         min_areas: Sequence[int],
         num_classes: int,
         *,
+        masks: nn.Module | None = None,
         max_detections: int = 100,
         score_threshold: float = 0.0,
         candidates: int = CANDIDATES,
     ) -> None:
-        """`grids`: cells along each side of the picture; `min_areas`: cells of the mask features that a mask
-        must exceed; both level by level.
+        """`grids`: cells along each side of the picture; `min_areas`: cells of the finest level that a mask
+        must exceed; both level by level. `masks` draws the masks of cells from the heads, SOLOv2's if None.
 
         Entries not above `score_threshold` are not counted, nor any below 0.05. The result is the
         original's while no more than `candidates` pairs of a picture score above 0.1; with more, the
@@ -71,6 +74,7 @@ class SoloTail(nn.Module):
         """
         super().__init__()
         self.grids = tuple(grids)
+        self.masks = masks or DynamicMasks()
         self.num_classes = num_classes
         cells = sum(grid * grid for grid in grids)
         self.candidates = min(candidates, cells * num_classes)
@@ -84,16 +88,17 @@ class SoloTail(nn.Module):
         areas = [torch.full((g * g,), float(a)) for g, a in zip(self.grids, min_areas, strict=True)]
         self.register_buffer("min_area", torch.cat(areas), persistent=False)
 
-    def forward(self, category: Tensor, kernel: Tensor, features: Tensor) -> InstanceTensors:
-        """category (B,N,C) logits, kernel (B,N,D), features (B,D,mh,mw)."""
+    def forward(self, category: Tensor, *heads: Any) -> InstanceTensors:
+        """category (B,N,C) logits; `heads` is what `masks` draws from."""
         pairs = self._best(category.sigmoid())
-        soft = (rows(kernel, pairs.cells) @ features.flatten(2)).sigmoid()
+        drawn: Tensor = self.masks(pairs.cells, *heads)
+        soft = drawn.flatten(2)
         pairs = pairs._replace(scores=pairs.scores * self._maskness(soft, pairs.cells))
         scores, order = pairs.scores.topk(self.compared, dim=1)
         classes = pairs.classes.gather(1, order)
         scores = scores * decay(rows(soft, order), classes)
         scores, kept = scores.topk(self.max_detections, dim=1)
-        masks = rows(soft, order.gather(1, kept)).reshape(*kept.shape, *features.shape[2:])
+        masks = rows(soft, order.gather(1, kept)).reshape(*kept.shape, *drawn.shape[2:])
         valid = scores > self.score_threshold
         x, y = extent(masks), extent(masks.transpose(2, 3))
         boxes = torch.stack([x.low, y.low, x.high, y.high], dim=-1)
@@ -135,17 +140,11 @@ def solo_tail(
         config.grids,
         config.cell_strides,
         len(config.classes),
+        masks=masks_of(config),
         max_detections=max_detections,
         score_threshold=score_threshold,
         candidates=candidates,
     )
-
-
-def rows(x: Tensor, index: Tensor) -> Tensor:
-    """Rows `index` (B, n) of x (B, N, k) → (B, n, k). Whole rows are copied, which gathering by
-    element, with an index as large as the result, does not."""
-    first = torch.arange(x.shape[0], device=x.device).unsqueeze(-1) * x.shape[1]
-    return x.flatten(0, 1).index_select(0, (index + first).flatten()).reshape(*index.shape, x.shape[2])
 
 
 def peaks(scores: Tensor, grid: int) -> Tensor:

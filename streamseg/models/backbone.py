@@ -31,20 +31,32 @@ class ResNetConfig(Protocol):
     def deform_interval(self) -> int: ...
 
 
+RESNEXT_GROUPS = 64
+"""Of ResNeXt-101 64 × 4d: groups of 4 channels in the first stage, where `width` is 256."""
+
+
 class Bottleneck(nn.Module):
-    """1×1, 3×3 (carries the stride, may be deformable), 1×1; the inner width is a quarter of `width`."""
+    """1×1, 3×3 (carries the stride, may be deformable), 1×1; the inner width is a quarter of `width`, that
+    of a ResNeXt, in groups, all of it."""
 
     def __init__(
-        self, width_in: int, width: int, stride: int, downsample: nn.Module | None, deform: bool = False
+        self,
+        width_in: int,
+        width: int,
+        stride: int,
+        downsample: nn.Module | None,
+        *,
+        deform: bool = False,
+        resnext: bool = False,
     ) -> None:
         super().__init__()
-        inner = width // 4
+        inner, groups = (width, RESNEXT_GROUPS) if resnext else (width // 4, 1)
         self.conv1 = nn.Conv2d(width_in, inner, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(inner)
         self.conv2: nn.Module = (
-            DeformConv(inner, inner, stride)
+            DeformConv(inner, inner, stride, groups=groups)
             if deform
-            else nn.Conv2d(inner, inner, 3, stride, padding=1, bias=False)
+            else nn.Conv2d(inner, inner, 3, stride, padding=1, groups=groups, bias=False)
         )
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv3 = nn.Conv2d(inner, width, 1, bias=False)
@@ -91,7 +103,8 @@ def make_stage(
             layers.append(BasicBlock(width_in, width, stride, downsample))
         else:
             samples = deform and i % config.deform_interval == 0
-            layers.append(Bottleneck(width_in, width, stride, downsample, samples))
+            resnext = config.block == "resnext"
+            layers.append(Bottleneck(width_in, width, stride, downsample, deform=samples, resnext=resnext))
         width_in, stride = width, 1
     return nn.Sequential(*layers)
 

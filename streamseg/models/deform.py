@@ -12,17 +12,17 @@ __all__ = ["DeformConv"]
 
 
 class DeformConv(nn.Module):
-    """A convolution, 3×3 with padding 1, with an offset and a weight of its own for every tap and place.
+    """A convolution, padded to keep the size, with an offset and a weight of its own for every tap and place.
 
     Attribute names follow dbolya/yolact's DCN, where the one offset convolution gives 27 channels: for
     each tap, row by row, dy and dx in cells of `x`, then the nine weights before their sigmoid.
     """
 
-    def __init__(self, width_in: int, width: int, stride: int, size: int = 3) -> None:
+    def __init__(self, width_in: int, width: int, stride: int, size: int = 3, groups: int = 1) -> None:
         super().__init__()
         self.stride, self.padding = stride, size // 2
         self.taps = size * size
-        plain = nn.Conv2d(width_in, width, size)
+        plain = nn.Conv2d(width_in, width, size, groups=groups)
         self.weight, self.bias = plain.weight, cast(nn.Parameter, plain.bias)
         self.conv_offset_mask = nn.Conv2d(width_in, 3 * self.taps, size, stride, padding=self.padding)
         # Training begins as the plain convolution, at half strength.

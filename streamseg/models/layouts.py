@@ -5,8 +5,9 @@
 | ours        | `prediction_layers.0.…`   | our own files; dbolya/yolact, whose names we use |
 | yolact_edge | `fpn_phase_1.…`           | haotian-liu/yolact_edge                         |
 | mmdetection | `bbox_head.conv_coeff.…`  | open-mmlab/mmdetection 2.x and 3.x, YOLACT      |
-|             | `mask_head.conv_cls.…`    | the same, SOLOv2                                |
-| WXinlong    | `bbox_head.solo_cate.…`   | WXinlong/SOLO                                   |
+|             | `mask_head.conv_cls.…`    | the same, SOLO and SOLOv2                       |
+| WXinlong    | `bbox_head.solo_cate.…`   | WXinlong/SOLO, SOLO and SOLOv2                  |
+|             | `bbox_head.dsolo_cate.…`  | the same, decoupled SOLO                        |
 | AdelaiDet   | `ins_head.…`              | aim-uofa/AdelaiDet, on detectron2's backbone    |
 """
 
@@ -98,6 +99,7 @@ LAYOUTS = (
     ),
     Layout("mmdetection", "mask_head.conv_cls.", MMDETECTION_RENAMES, modulated),
     Layout("WXinlong", "bbox_head.solo_cate.", ORIGINAL_RENAMES, modulated),
+    Layout("WXinlong", "bbox_head.dsolo_cate.", ORIGINAL_RENAMES, modulated),
     Layout("AdelaiDet", "ins_head.", ADELAIDET_RENAMES, from_bgr),
     Layout(name="ours", mark="prediction_layers.", renames=LEFTOVERS),
 )

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from streamseg.models.catalog import CONFIGS, build_model
+from streamseg.models.solo import Solo
 from streamseg.models.solo_config import SOLO_CONFIGS, solo_resized
-from streamseg.models.solov2 import SoloV2
 from streamseg.models.yolact import Yolact
 
 __all__ = ["NETWORK_NAMES", "Network", "build_network"]
 
-Network = Yolact | SoloV2
+Network = Yolact | Solo
 NETWORK_NAMES = (*CONFIGS, *SOLO_CONFIGS)
 
 
@@ -25,4 +25,4 @@ def build_network(
     config = SOLO_CONFIGS[name]
     if classes is not None:
         config = replace(config, classes=tuple(classes))
-    return SoloV2(config if input_hw is None else solo_resized(config, input_hw))
+    return Solo(config if input_hw is None else solo_resized(config, input_hw))

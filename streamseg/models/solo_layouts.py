@@ -1,4 +1,4 @@
-"""How published SOLOv2 weights become ours; `streamseg.models.layouts` has the table these belong to."""
+"""How published SOLO and SOLOv2 weights become ours; `streamseg.models.layouts` has the table."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ ORIGINAL_RENAMES: Renames = (
     (r"^bbox_head\.cate_convs\.", "head.cls_convs."),
     (r"^bbox_head\.solo_cate\.", "head.conv_cls."),
     (r"^bbox_head\.solo_kernel\.", "head.conv_kernel."),
+    # SOLO: one branch, or one for columns and one for rows.
+    (r"^bbox_head\.ins_convs", "head.mask_convs"),
+    (r"^bbox_head\.d?solo_ins_list", "head.conv_mask_list"),
+    (r"^bbox_head\.dsolo_cate\.", "head.conv_cls."),
     (r"^bbox_head\.", "head."),
 )
 

@@ -16,8 +16,9 @@ from streamseg.errors import CheckpointError, ConfigError
 from streamseg.models.checkpoint import load_weights
 from streamseg.models.layouts import our_state
 from streamseg.models.network import NETWORK_NAMES, build_network
+from streamseg.models.solo import Solo
 from streamseg.models.solo_config import SOLO_CONFIGS
-from streamseg.models.solov2 import SoloV2, coordinates
+from streamseg.models.solo_parts import coordinates
 
 TINY = replace(
     SOLO_CONFIGS["solov2_light_r18"],
@@ -59,7 +60,7 @@ def listed(path: Path) -> dict[str, Tensor]:
 
 
 def test_raw_heads_have_a_row_for_every_cell() -> None:
-    heads = SoloV2(TINY).eval()(torch.zeros(2, 3, 96, 160))
+    heads = Solo(TINY).eval()(torch.zeros(2, 3, 96, 160))
     assert heads.category.shape == (2, 3872, 3)
     assert heads.kernel.shape == (2, 3872, 32)
     assert heads.features.shape == (2, 32, 24, 40)
@@ -74,7 +75,7 @@ def test_coordinates_run_from_edge_to_edge() -> None:
 def test_other_classes_and_sizes() -> None:
     with torch.device("meta"):
         network = build_network("solov2_light_r50", ("cup",), (448, 608))
-    assert isinstance(network, SoloV2)
+    assert isinstance(network, Solo)
     assert (network.config.classes, network.config.input_hw) == (("cup",), (448, 608))
     assert network.head.conv_cls.weight.shape[0] == 1
 
@@ -173,7 +174,7 @@ def test_first_version_of_deformable_convolutions() -> None:
     """18 offsets and no weights per tap: the layer must give what torchvision's without a mask gives."""
     torch.manual_seed(0)
     config = replace(TINY, tower_deform=1, tower_depth=1)
-    model = SoloV2(config).eval()
+    model = Solo(config).eval()
     weight, x = torch.randn(32, 34, 3, 3), torch.randn(1, 34, 9, 9)
     offsets = nn.Conv2d(34, 18, 3, padding=1)
     state = {

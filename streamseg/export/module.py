@@ -37,6 +37,9 @@ class EngineModule(nn.Module):
         )
         self.mean: Tensor
         self.std: Tensor
+        # A tensor where the module is: a list would be copied to the GPU at each call, which no graph allows.
+        self.rgb_from_bgr: Tensor
+        self.register_buffer("rgb_from_bgr", torch.tensor(RGB_FROM_BGR), persistent=False)
         self.register_buffer("mean", _plane(model.config.mean_rgb), persistent=False)
         self.register_buffer("std", _plane(model.config.std_rgb), persistent=False)
         self.family = family_of(model)
@@ -46,13 +49,17 @@ class EngineModule(nn.Module):
 
     def forward(self, frames: Tensor) -> InstanceTensors:
         """Instances of frames (B, h, w, 3) uint8 BGR."""
+        tensors: InstanceTensors = self.tail(*self.model(self.normalised(frames)))
+        return tensors
+
+    def normalised(self, frames: Tensor) -> Tensor:
+        """What the network takes, (B, 3, h, w) float32, of frames (B, h, w, 3) uint8 BGR."""
         # To float first: TensorRT lets a uint8 input feed nothing but a cast.
-        planes = frames.float().permute(0, 3, 1, 2)[:, list(RGB_FROM_BGR)]
+        planes = frames.float().permute(0, 3, 1, 2)[:, self.rgb_from_bgr]
         x = (planes - self.mean) / self.std
         if self.family.resize == "fit":
             x = torch.where(beside_picture(planes, self.pad), 0.0, x)
-        tensors: InstanceTensors = self.tail(*self.model(x))
-        return tensors
+        return x
 
     def info(self, *, checkpoint: str = "", checkpoint_sha256: str = "") -> EngineInfo:
         """What this engine says of itself."""

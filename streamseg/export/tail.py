@@ -229,7 +229,7 @@ def suppressed(boxes: Corners) -> Tensor:
         sum_area = area[..., :stop].unsqueeze(-1) + area[..., start:stop].unsqueeze(-2)
         # Only one side is clamped: a negative height then makes the product negative, never an overlap.
         excess = width.clamp(min=0) * height - sum_area
-        not_before = torch.full((stop, stop - start), -torch.inf).tril(-start)
+        not_before = torch.full((stop, stop - start), -torch.inf, device=area.device).tril(-start)
         blocks.append((excess + not_before).amax(-2) > 0)
     return torch.cat(blocks, -1)
 
@@ -252,6 +252,6 @@ def rearranged(masks: Tensor, order: Tensor) -> Tensor:
 
 def inside(low: Tensor, high: Tensor, size: int) -> Tensor:
     """(B, K) edges in cells → (B, K, size), true for cells in [low − 1, high + 1)."""
-    cell = torch.arange(size, dtype=low.dtype)
+    cell = torch.arange(size, dtype=low.dtype, device=low.device)
     low, high = low.unsqueeze(-1), high.unsqueeze(-1)
     return (cell >= low - CROP_MARGIN) & (cell < high + CROP_MARGIN)

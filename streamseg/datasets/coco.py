@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,14 @@ from pycocotools import mask as rle_codec
 
 from streamseg.errors import DatasetError
 
-__all__ = ["Annotation", "CocoDataset", "CocoImage", "read_coco", "read_image"]
+__all__ = ["Annotation", "CocoDataset", "CocoImage", "LeftOut", "read_coco", "read_image"]
 
 Polygon = NDArray[np.float32]
+LeftOut = Callable[[str], None]
+"""Told of each entry that cannot be used."""
+
+FARTHEST = 1e5
+"""Pixels; pycocotools walks along every edge, and an edge of 10⁹ pixels takes 20 GB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +38,8 @@ class Annotation:
     """Run lengths, counts compressed, or None when the region is given as `polygons`."""
     area: float
     """Pixels, as the file says."""
+    xywh: tuple[float, float, float, float] | None = None
+    """Box in pixels, as the file says, if it does."""
 
     def compressed(self, size_hw: tuple[int, int]) -> Mapping[str, Any]:
         """The region as compressed run lengths of an image of `size_hw`."""
@@ -74,10 +81,16 @@ class CocoDataset:
     classes: tuple[str, ...]
     """Names of the categories, by their id in the file."""
     images: tuple[CocoImage, ...]
+    category_ids: tuple[int, ...]
+    """The file's ids of `classes`."""
 
 
-def read_coco(path: Path, images_dir: Path) -> CocoDataset:
-    """Read an annotation file. Raises DatasetError that names the file and the entry at fault."""
+def read_coco(path: Path, images_dir: Path, left_out: LeftOut | None = None) -> CocoDataset:
+    """Read an annotation file. Raises DatasetError that names the file and the entry at fault.
+
+    With `left_out`, which is told of them, annotations that cannot be read and images without a file are
+    left out instead.
+    """
     content = _read_json(path)
     try:
         names = {int(c["id"]): str(c["name"]) for c in sorted(content["categories"], key=lambda c: c["id"])}
@@ -97,8 +110,12 @@ def read_coco(path: Path, images_dir: Path) -> CocoDataset:
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
             name = entry.get("id") if isinstance(entry, dict) else entry
-            raise DatasetError(f"{path}: annotation {name!r}: {type(error).__name__}: {error}") from error
-    return CocoDataset(path, tuple(names.values()), tuple(_images(path, images_dir, images, objects)))
+            text = f"annotation {name!r}: {type(error).__name__}: {error}"
+            if left_out is None:
+                raise DatasetError(f"{path}: {text}") from error
+            left_out(text)
+    listed = tuple(_images(path, images_dir, images, objects, left_out))
+    return CocoDataset(path, tuple(names.values()), listed, tuple(names))
 
 
 def _images(
@@ -106,6 +123,7 @@ def _images(
     images_dir: Path,
     entries: Mapping[int, Mapping[str, Any]],
     objects: Mapping[int, list[Annotation]],
+    left_out: LeftOut | None,
 ) -> list[CocoImage]:
     images = []
     for image_id, entry in entries.items():
@@ -114,7 +132,10 @@ def _images(
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(f"{path}: image {image_id}: {type(error).__name__}: {error}") from error
         if not file.is_file():
-            raise DatasetError(f"{path}: image {image_id}: {file} does not exist")
+            if left_out is None:
+                raise DatasetError(f"{path}: image {image_id}: {file} does not exist")
+            left_out(f"image {image_id}: {file} does not exist")
+            continue
         images.append(CocoImage(image_id, file, size_hw, tuple(objects[image_id])))
     return images
 
@@ -152,13 +173,23 @@ def _annotation(entry: Mapping[str, Any], class_name: str, size_hw: tuple[int, i
         polygons = tuple(_polygon(flat) for flat in segmentation)
         if not polygons:
             raise ValueError("no polygon")
-    return Annotation(class_name, bool(entry.get("iscrowd", 0)), polygons, rle, float(entry["area"]))
+    xywh = _box(entry["bbox"]) if entry.get("bbox") else None
+    return Annotation(class_name, bool(entry.get("iscrowd", 0)), polygons, rle, float(entry["area"]), xywh)
+
+
+def _box(numbers: Any) -> tuple[float, float, float, float]:
+    x, y, width, height = (float(number) for number in numbers)
+    if not np.isfinite([x, y, width, height]).all() or width < 0 or height < 0:
+        raise ValueError(f"bbox {numbers}: expected x, y, width, height")
+    return x, y, width, height
 
 
 def _polygon(flat: list[float]) -> Polygon:
     points = np.array(flat, np.float32)
     if points.ndim != 1 or len(points) % 2 or len(points) < 6 or not np.isfinite(points).all():
         raise ValueError("a polygon needs three or more pairs of finite numbers")
+    if np.abs(points).max() > FARTHEST:
+        raise ValueError(f"a polygon reaches {np.abs(points).max():.0f} pixels far")
     return points.reshape(-1, 2)
 
 

@@ -1,0 +1,39 @@
+"""What an engine finds in photographs, through the same bridge that live video uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from streamseg.datasets.coco import CocoImage, LeftOut, read_image
+from streamseg.engines.contract import Engine
+from streamseg.errors import DatasetError
+from streamseg.segmenter import Segmenter
+from streamseg.structures import Frame, Instances
+
+__all__ = ["Seen", "segmented"]
+
+Seen = tuple[CocoImage, Frame, Instances]
+
+
+def segmented(
+    engine: Engine, images: Sequence[CocoImage], score: float = 0.0, left_out: LeftOut | None = None
+) -> Iterator[Seen]:
+    """Every image with its pixels and its instances of at least `score`, in order; the caller keeps `engine`.
+
+    The engine works on one image while the next is decoded. Images that cannot be decoded, or whose size is
+    not that of their annotations, are left out where `left_out` is told of them, and otherwise raise
+    DatasetError. Raises EngineError.
+    """
+    segmenter = Segmenter(engine, score=score, overlap=True)
+    for index, image in enumerate(images):
+        try:
+            pixels = read_image(image)
+        except DatasetError as error:
+            if left_out is None:
+                raise
+            left_out(f"image {image.image_id}: {error}")
+            continue
+        for frame, instances in segmenter.process([Frame(pixels, index, 0.0, 0, "evaluation")]):
+            yield images[frame.index], frame, instances
+    for frame, instances in segmenter.drain():
+        yield images[frame.index], frame, instances

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 from streamseg.capture.open import SourceOptions, is_live, open_source
 from streamseg.capture.source import Source
 from streamseg.config import RunConfig, nearest
+from streamseg.engines.certificate import check_certificate
 from streamseg.engines.contract import Engine, EngineInfo
 from streamseg.engines.load import load_engine
 from streamseg.engines.locate import read_info
@@ -27,6 +29,8 @@ from streamseg.tracking.config import TrackerConfig
 from streamseg.zoo.watch import Watcher
 
 __all__ = ["Job", "build"]
+
+_log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10.0
 LIVE_DEPTH = 1  # behind the mailbox of a live source a queue would only add age
@@ -160,6 +164,14 @@ def build(config: RunConfig, extra_sinks: Sequence[Sink] = (), watcher: Watcher 
         raise ConfigError("no source: name a file, an address, a webcam (0) or synthetic")
     asked = config.engine
     path = engine_path(asked.path, asked.cache, watcher)
+    notice = check_certificate(
+        path,
+        runtime=asked.runtime,
+        precision=asked.precision,
+        allow_failed=asked.allow_failed_certificate,
+    )
+    if notice:
+        _log.warning("%s", notice)
     info = read_info(path)
     _class_ids(config.classes, info.classes)
     sinks = open_sinks(config.output, config.sources)

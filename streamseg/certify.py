@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from streamseg.capture.sampling import sampled_frames
-from streamseg.certificate import Certificate, EngineRecord, Footage, Speed, WorstFrame
+from streamseg.certificate import Certificate, EngineRecord, Footage, Speed, WorstFrame, write_json
 from streamseg.engines.certificate import CERTIFICATE
 from streamseg.engines.load import load_engine
-from streamseg.engines.locate import read_info
-from streamseg.engines.sidecar import file_sha256, write_section
+from streamseg.engines.locate import list_engines, read_info
+from streamseg.engines.sidecar import file_sha256, sidecar_path, write_section
 from streamseg.errors import ConfigError, EngineError
-from streamseg.evaluation.comparison import Comparison, Figures, FrameComparison, compare_frame, difference
-from streamseg.evaluation.verdict import Thresholds, faults
-from streamseg.overlay.side_by_side import side_by_side, write_picture
+from streamseg.evaluation.comparison import Comparison, FrameComparison, compare_frame, difference
+from streamseg.evaluation.verdict import Thresholds, judge
+from streamseg.overlay.side_by_side import side_by_side
 from streamseg.report import without_credentials
 from streamseg.segmenter import Segmenter
-from streamseg.structures import Frame, Instances
+from streamseg.sinks.base import check_file_writable
+from streamseg.sinks.image_sink import ImageSink
+from streamseg.structures import Frame, Instances, Result, Tracks
 
 __all__ = ["certify_engine"]
 
@@ -44,54 +46,49 @@ def certify_engine(
     against_runtime: str = "auto",
     against_precision: str = "auto",
     pictures: Path | None = None,
+    json: Path | None = None,
     on_frame: Callable[[int, int], None] | None = None,
 ) -> Certificate:
     """Compare `candidate` with `reference` on `frames` frames spread evenly over `footage`.
 
     `footage` is a clip, a folder or glob of images, or a synthetic scene with an end. `against_precision`
-    `auto` is FP32 for files that can be run in it. `pictures` is a folder for the worst frames; `on_frame`
-    is told how many are done, and of how many at most.
+    `auto` is FP32 for files that can be run in it. `pictures` is a folder for the worst frames, `json` a
+    file for all of the certificate; `on_frame` is told how many are done, and of how many at most.
 
     The certificate goes into the candidate's sidecar, unless the footage was not enough, an engine was
     compared with itself, or the candidate is bundled. Raises EngineError (different classes), ConfigError (an
     engine that does not list scores as low as `score` − `margin`), SourceError, SinkError.
     """
     _check(candidate, reference, score - margin)
-    total = Comparison(read_info(reference).classes)
-    worst: list[tuple[Frame, FrameComparison]] = []
-    seen = _Seen(footage)
-    with ExitStack() as stack:
-        first = _Side(reference, against_runtime, _precision_of(reference, against_precision), score - margin)
-        stack.callback(first.close)
-        second = _Side(candidate, runtime, precision, score - margin)
-        stack.callback(second.close)
+    _check_outputs(candidate, json)
+    sink = ImageSink(pictures, "png") if pictures else None
+    full = _precision_of(reference, against_precision)
+    with (
+        _Side(reference, against_runtime, full, score - margin) as first,
+        _Side(candidate, runtime, precision, score - margin) as second,
+    ):
+        seen = _Seen(footage, first.info.classes, score)
         for frame in sampled_frames(footage, frames):
-            both = _in_turn(frame, first, second)
-            compared = compare_frame(*both, score)
-            total.add(compared)
-            worst = _worst_of([*worst, (frame, compared)])
-            seen.add(frame)
+            seen.add(frame, *_in_turn(frame, first, second))
             if on_frame:
                 on_frame(seen.frames, frames)
-    figures = total.figures()
-    found = tuple(faults(figures, thresholds))
-    enough = figures.due >= thresholds.min_instances
+    figures = seen.total.figures()
+    verdict, found = judge(figures, thresholds)
     certificate = Certificate(
-        verdict=("failed" if found else "passed") if enough else "not enough",
-        faults=found if enough else (_not_enough(figures, footage, score, thresholds),),
-        candidate=second.record(),
-        reference=first.record(),
+        verdict=verdict,
+        faults=found,
+        candidate=second.record,
+        reference=first.record,
         footage=seen.footage(),
         score=score,
         margin=margin,
         thresholds=thresholds,
         figures=figures,
         speed=_speed(first, second),
-        worst=_worst_frames(worst, total, pictures, (first.runtime, second.runtime)),
+        worst=tuple(_row(*pair, _drawn(sink, *pair, (first, second))) for pair in seen.worst),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    if certificate.belongs_in_sidecar:
-        write_section(candidate, CERTIFICATE, certificate.as_dict())
+    _keep(certificate, candidate, json)
     return certificate
 
 
@@ -99,9 +96,10 @@ class _Side:
     """One engine with its clock."""
 
     def __init__(self, path: Path, runtime: str, precision: str, least_score: float) -> None:
-        self._path = path
+        digest = file_sha256(path)
         engine = load_engine(path, runtime, precision)
-        self.runtime = engine.runtime
+        self.info = engine.info
+        self.record = EngineRecord(str(path), digest, engine.runtime)
         self.ms: list[float] = []
         self._segmenter = Segmenter(engine, score=least_score)
 
@@ -113,30 +111,47 @@ class _Side:
         self.ms.append((time.perf_counter() - began) * 1e3)
         return instances
 
-    def record(self) -> EngineRecord:
-        return EngineRecord(str(self._path), file_sha256(self._path), self.runtime)
+    def __enter__(self) -> Self:
+        return self
 
-    def close(self) -> None:
+    def __exit__(self, *_: object) -> None:
         self._segmenter.close()
 
 
 class _Seen:
-    """The footage as it goes by."""
+    """The footage as it goes by, and what was found in it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, class_names: Sequence[str], score: float) -> None:
         self.frames = 0
+        self.total = Comparison(class_names)
+        self.worst: list[tuple[Frame, FrameComparison]] = []
+        """Those that differ most, the worst first; frames that do not differ are none of them."""
         self._name = name
+        self._score = score
         self._pixels = hashlib.sha256()
         self._is_file = Path(name).is_file()
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: Frame, reference: Instances, candidate: Instances) -> None:
+        compared = compare_frame(reference, candidate, self._score)
         self.frames += 1
+        self.total.add(compared)
+        if compared.badness > 0:
+            self.worst.append((frame, compared))
+            self.worst.sort(key=lambda pair: -pair[1].badness)
+            del self.worst[KEPT_WORST:]
         if not self._is_file:
             self._pixels.update(frame.image.data)
 
     def footage(self) -> Footage:
         digest = file_sha256(Path(self._name)) if self._is_file else self._pixels.hexdigest()
         return Footage(without_credentials(self._name), digest, self.frames)
+
+
+def _keep(certificate: Certificate, candidate: Path, json: Path | None) -> None:
+    if certificate.is_kept:
+        write_section(candidate, CERTIFICATE, certificate.as_dict())
+    if json:
+        write_json(certificate, json)
 
 
 def _check(candidate: Path, reference: Path, least_score: float) -> None:
@@ -148,10 +163,18 @@ def _check(candidate: Path, reference: Path, least_score: float) -> None:
     for path, info in zip((reference, candidate), infos, strict=True):
         if info.score_threshold > least_score + 1e-6:
             raise ConfigError(
-                f"--score: {path} lists nothing below {info.score_threshold:g}, so near ties would count as "
-                f"misses; ask for a score of {info.score_threshold:g} plus the margin, or export it again with "
-                "a lower --score-threshold"
+                f"--score: {path} lists nothing below {info.score_threshold:g}, so near ties would be "
+                f"missed; ask for {info.score_threshold:g} plus the margin, or export it again with a lower "
+                "--score-threshold"
             )
+
+
+def _check_outputs(candidate: Path, json: Path | None) -> None:
+    """Raise SinkError for what could not be written a minute later."""
+    if candidate not in list_engines().values():
+        check_file_writable(sidecar_path(candidate))
+    if json:
+        check_file_writable(json)
 
 
 def _class_difference(wanted: tuple[str, ...], have: tuple[str, ...]) -> str:
@@ -182,46 +205,36 @@ def _speed(reference: _Side, candidate: _Side) -> Speed:
     return Speed(float(np.median(a)), float(np.median(b)), float(np.median(a / b)))
 
 
-def _not_enough(figures: Figures, footage: str, score: float, thresholds: Thresholds) -> str:
-    return (
-        f"not enough: the reference finds {figures.due} instances of score {score:g} or more in "
-        f"{figures.frames} frames of {without_credentials(footage)}, {thresholds.min_instances} are needed; "
-        "use footage with more objects, or more frames"
+def _row(frame: Frame, compared: FrameComparison, picture: Path | None) -> WorstFrame:
+    matching = compared.matching
+    return WorstFrame(
+        index=frame.index,
+        pts_seconds=round(frame.pts_seconds, 3),
+        missed=len(matching.missed),
+        extra=len(matching.extra),
+        changed=len(matching.changed),
+        least_iou=float(matching.iou.min()) if len(matching.iou) else None,
+        picture=str(picture) if picture else None,
     )
 
 
-def _worst_of(frames: list[tuple[Frame, FrameComparison]]) -> list[tuple[Frame, FrameComparison]]:
-    """Those that differ most, the worst first; frames that do not differ are none of them."""
-    differing = [pair for pair in frames if pair[1].badness > 0]
-    return sorted(differing, key=lambda pair: -pair[1].badness)[:KEPT_WORST]
-
-
-def _worst_frames(
-    worst: list[tuple[Frame, FrameComparison]],
-    total: Comparison,
-    folder: Path | None,
-    runtimes: tuple[str, str],
-) -> tuple[WorstFrame, ...]:
-    rows = []
-    for rank, (frame, compared) in enumerate(worst, start=1):
-        picture = None
-        if folder is not None:
-            picture = folder / f"worst-{rank}-frame-{frame.index:06d}.png"
-            sides = (
-                (compared.reference, f"reference: {runtimes[0]}"),
-                (compared.candidate, f"candidate: {runtimes[1]}"),
-            )
-            write_picture(picture, side_by_side(frame, sides, difference(compared), total.class_names))
-        matching = compared.matching
-        rows.append(
-            WorstFrame(
-                index=frame.index,
-                pts_seconds=round(frame.pts_seconds, 3),
-                missed=len(matching.missed),
-                extra=len(matching.extra),
-                changed=len(matching.changed),
-                least_iou=float(matching.iou.min()) if len(matching.iou) else None,
-                picture=str(picture) if picture else None,
-            )
-        )
-    return tuple(rows)
+def _drawn(
+    sink: ImageSink | None, frame: Frame, compared: FrameComparison, sides: tuple[_Side, _Side]
+) -> Path | None:
+    """The file of a frame's picture, written, where there is a sink for it."""
+    if sink is None:
+        return None
+    first, second = (
+        side.select(judged)
+        for side, judged in zip((compared.reference, compared.candidate), compared.judged, strict=True)
+    )
+    names = sides[0].info.classes
+    canvas = side_by_side(
+        frame,
+        (first, f"reference: {sides[0].record.runtime}"),
+        (second, f"candidate: {sides[1].record.runtime}"),
+        difference(compared),
+        names,
+    )
+    sink.write(Result(frame, first, Tracks.untracked(first), names, canvas=canvas))
+    return sink.folder / f"{frame.index:08d}.png"

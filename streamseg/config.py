@@ -43,6 +43,8 @@ class EngineConfig(Section):
     """`auto` is BF16 where the CPU has it."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of the engine; all cores when left out."""
+    allow_failed_certificate: bool = False
+    """Run an engine that `streamseg certify` found to differ too much from its reference."""
 
 
 class CaptureConfig(Section):

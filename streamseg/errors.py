@@ -11,6 +11,7 @@ StreamsegError              one line for the user, an exit code for the shell
 ├── CheckpointError         a weights file that cannot be read or does not fit the model
 │   └── DownloadFailed      published weights that could not be fetched (zoo/download.py)
 ├── DatasetError            annotations or images that cannot be used
+├── NotCertified            an engine that differs too much from its reference, or cannot be judged
 ├── SinkError               an output that cannot be opened or written
 ├── StuckStage              a part of the pipeline that does not end (pipeline/pipeline.py)
 └── MissingDependency       an optional package that is not installed
@@ -25,6 +26,7 @@ __all__ = [
     "ExportError",
     "MissingDependency",
     "NotAnEngine",
+    "NotCertified",
     "SinkError",
     "SourceError",
     "SourceTimeout",
@@ -60,6 +62,10 @@ class EngineError(StreamsegError):
 
 class NotAnEngine(EngineError):
     pass
+
+
+class NotCertified(StreamsegError):
+    exit_code = 1
 
 
 class ExportError(StreamsegError):

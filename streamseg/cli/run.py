@@ -43,6 +43,9 @@ def run(
     trail: Annotated[float | None, option("Trail behind each object, seconds.", "--trail")] = None,
     drop: Annotated[str | None, option("auto, oldest or never.", "--drop")] = None,
     summary: Annotated[str | None, option("Write the summary as JSON.", "--summary")] = None,
+    allow_failed: Annotated[
+        bool | None, option("Run an engine that certify failed.", "--allow-failed-certificate")
+    ] = None,
     config: Annotated[str | None, option("YAML configuration; flags win over it.", "--config")] = None,
     verbose: Verbose = 0,
 ) -> None:
@@ -51,9 +54,10 @@ def run(
     from streamseg.cli.live_view import run_with_live_line
     from streamseg.config import load_config
 
+    more = {"cache": cache, "allow_failed_certificate": allow_failed}
     flags = {
         "sources": sources or None,
-        "engine": {"path": engine, "runtime": runtime, "precision": precision, "cache": cache},
+        "engine": {"path": engine, "runtime": runtime, "precision": precision, **more},
         "output": {"video": video, "jsonl": jsonl, "images": images, "show": show, "summary": summary},
         "overlay": {"trail_seconds": trail},
         "classes": [name.strip() for name in classes.split(",")] if classes else None,

@@ -39,6 +39,15 @@ class FrameComparison:
         return sum(map(len, (self.matching.missed, self.matching.extra, self.matching.changed)))
 
     @property
+    def judged(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """(N,), (M,) bool: rows of reference and candidate that reach the score or have a partner."""
+        reference, candidate = self.reference.score >= self.score, self.candidate.score >= self.score
+        partners = np.concatenate([self.matching.pairs, self.matching.changed])
+        reference[partners[:, 0]] = True
+        candidate[partners[:, 1]] = True
+        return reference, candidate
+
+    @property
     def badness(self) -> float:
         """For ranking: one for each wrong instance, and what each pair lacks of IoU 1."""
         return self.wrong + float((1 - self.matching.iou).sum())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from streamseg.evaluation.comparison import Figures
 
-__all__ = ["Thresholds", "faults"]
+__all__ = ["Thresholds", "Verdict", "judge", "thresholds_from"]
+
+Verdict = Literal["passed", "failed", "not enough"]
 
 FORGIVEN = 2
 """Instances that a class may always lose: one object that flickers is no verdict on its class."""
@@ -22,6 +25,9 @@ class Thresholds:
     """The same for each single class, beyond two instances: a rare class must not vanish in the total."""
     max_extra: float = 0.02
     """Largest number of instances that the reference does not have, as a share of those it has."""
+    max_count_change: float = 0.05
+    """Largest difference, beyond two, of how many instances reach the score, as a share of the reference's.
+    A partner may score a little less; this is what keeps that from hiding scores that sink altogether."""
     min_iou_p5: float = 0.85
     """Least mask IoU that 95 % of the pairs reach."""
     max_boundary: float = 0.002
@@ -32,13 +38,33 @@ class Thresholds:
     """Fewer instances of the reference than this are not enough to judge."""
 
 
-def faults(figures: Figures, thresholds: Thresholds) -> list[str]:
-    """One line for each threshold that is not kept, naming its value; nothing for a pass."""
+def thresholds_from(**given: float | None) -> Thresholds:
+    """The defaults, but for those that are given."""
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return Thresholds(**chosen)
+
+
+def judge(figures: Figures, thresholds: Thresholds) -> tuple[Verdict, tuple[str, ...]]:
+    """The verdict, and a line for each reason against a pass, naming threshold and value.
+
+    `not enough`: the reference found too little to judge by. Nothing to compare is no agreement.
+    """
+    if figures.due < thresholds.min_instances:
+        return "not enough", (
+            f"the reference finds {figures.due} instances in {figures.frames} frames, at least "
+            f"{thresholds.min_instances} are needed to judge; use footage with more objects, or more frames",
+        )
+    found = tuple(_faults(figures, thresholds))
+    return ("failed" if found else "passed"), found
+
+
+def _faults(figures: Figures, thresholds: Thresholds) -> list[str]:
     lost, due = figures.missed + figures.changed, figures.due
     found = [
         _share("missed or of another class", lost, due, thresholds.max_missed),
         *_classes_that_vanish(figures, thresholds.max_missed_of_class),
-        _share("found that the reference does not have", figures.extra, due, thresholds.max_extra),
+        _extra(figures, thresholds.max_extra),
+        _count_change(figures, thresholds.max_count_change),
     ]
     if figures.iou and figures.iou["p5"] < thresholds.min_iou_p5:
         found.append(f"mask IoU p5 is {figures.iou['p5']:.3f}, at least {thresholds.min_iou_p5:g} is wanted")
@@ -59,6 +85,23 @@ def _share(what: str, count: int, of: int, allowed: float) -> str:
     if count <= allowed * of:
         return ""
     return f"{count} of {of} instances {what} ({count / of:.1%}), allowed {allowed:.1%}"
+
+
+def _extra(figures: Figures, allowed: float) -> str:
+    if figures.extra <= allowed * figures.due:
+        return ""
+    share = figures.extra / figures.due
+    return f"{figures.extra} instances that the reference does not have ({share:.1%}), allowed {allowed:.1%}"
+
+
+def _count_change(figures: Figures, allowed: float) -> str:
+    change = figures.candidate - figures.reference
+    if abs(change) <= max(FORGIVEN, allowed * figures.reference):
+        return ""
+    return (
+        f"{figures.candidate} instances reach the score instead of {figures.reference} "
+        f"({change / max(figures.reference, 1):+.1%}), allowed {allowed:.1%} either way"
+    )
 
 
 def _classes_that_vanish(figures: Figures, allowed: float) -> list[str]:

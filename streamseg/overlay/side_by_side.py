@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.errors import SinkError
 from streamseg.overlay.labels import style_for
 from streamseg.overlay.painter import Painter
 from streamseg.structures import Frame, Instances, Tracks
 
-__all__ = ["side_by_side", "write_picture"]
+__all__ = ["side_by_side"]
 
 Image = NDArray[np.uint8]
 Side = tuple[Instances, str]
@@ -25,9 +23,9 @@ GAP_PX = 4
 
 
 def side_by_side(
-    frame: Frame, sides: tuple[Side, Side], differs: NDArray[np.bool_], class_names: Sequence[str]
+    frame: Frame, left: Side, right: Side, differs: NDArray[np.bool_], class_names: Sequence[str]
 ) -> Image:
-    """(H, 2 W + 4, 3) uint8 BGR: the frame with the first side's instances | with the second's.
+    """(H, 2 W + 4, 3) uint8 BGR: the frame with the left side's instances | with the right's.
 
     `differs` (H, W) bool is outlined in red on both, but for slivers thinner than three pixels: every edge
     has some.
@@ -37,20 +35,9 @@ def side_by_side(
     thick = cv2.morphologyEx(differs.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     rings, _ = cv2.findContours(thick, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     halves = []
-    for instances, text in sides:
+    for instances, text in (left, right):
         canvas = painter.draw(frame, instances, Tracks.untracked(instances), class_names, status=text)
         cv2.polylines(canvas, list(rings), True, RED, 1 + style.line)
         halves.append(canvas)
     gap = np.zeros((frame.size_hw[0], GAP_PX, 3), np.uint8)
     return np.hstack([halves[0], gap, halves[1]])
-
-
-def write_picture(path: Path, image: Image) -> None:
-    """Write a .png, all of it or nothing; its folder is made when it is missing. Raises SinkError."""
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(cv2.imencode(".png", image)[1].tobytes())
-        part.replace(path)
-    except OSError as error:
-        raise SinkError(f"{path}: cannot write the picture: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""SOLOv2's tail against values worked out by hand and a plain loop over the published steps."""
+"""SOLO's and SOLOv2's tails against values worked out by hand and a plain loop over the published steps."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate  # noqa: E402
 
 from streamseg.errors import ExportError  # noqa: E402
 from streamseg.export import solo_tail  # noqa: E402
+from streamseg.export.solo_masks import CellMasks, DecoupledMasks, DynamicMasks  # noqa: E402
 from streamseg.export.solo_tail import SoloTail, decay, extent, peaks  # noqa: E402
 from streamseg.export.tail import InstanceTensors  # noqa: E402
 
@@ -23,6 +24,8 @@ Array = NDArray[Any]
 GRIDS, MIN_AREAS, CLASSES = (4, 3), (2, 5), 3
 CELLS = sum(grid * grid for grid in GRIDS)
 MASK_HW = (6, 8)
+LEVELS_HW = (MASK_HW, (3, 4))
+DRAWING = {"dynamic": DynamicMasks(), "cells": CellMasks(GRIDS), "decoupled": DecoupledMasks(GRIDS)}
 
 
 class Heads(NamedTuple):
@@ -41,6 +44,44 @@ def random_heads(seed: int, bias: float, batch: int = 1, kernel: int | None = No
     return Heads(category, kernels, torch.randint(-2, 3, (batch, 4, *MASK_HW), generator=rng).float())
 
 
+def random_mask_heads(kind: str, seed: int) -> tuple[Any, ...]:
+    """What the masks of one picture are drawn from, in whole numbers."""
+    rng = torch.Generator().manual_seed(seed)
+
+    def whole(*shape: int) -> Any:
+        return torch.randint(-2, 3, shape, generator=rng).float()
+
+    if kind == "dynamic":
+        return whole(1, CELLS, 4), whole(1, 4, *MASK_HW)
+    if kind == "cells":
+        return whole(CELLS, 4), whole(CELLS), tuple(whole(1, 4, *hw) for hw in LEVELS_HW)
+    # Up: a product of two probabilities of one half is none.
+    columns, rows = (
+        tuple(whole(1, grid, *hw) + 1 for grid, hw in zip(GRIDS, LEVELS_HW, strict=True)) for _ in range(2)
+    )
+    return columns, rows
+
+
+def masks_of_all_cells(kind: str, heads: tuple[Any, ...]) -> Any:
+    """(N, mh, mw) soft masks as the originals make them: of every cell, level by level."""
+    if kind == "dynamic":
+        kernel, features = heads
+        return (kernel[0, :, :, None, None] * features).sum(1).sigmoid()
+    masks, first = [], 0
+    for level, grid in enumerate(GRIDS):
+        if kind == "cells":
+            kernel, bias, features = heads
+            part = slice(first, first + grid * grid)
+            logits = (kernel[part, :, None, None] * features[level]).sum(1) + bias[part, None, None]
+            drawn = interpolate(logits.sigmoid()[None], MASK_HW, mode="bilinear")[0]
+        else:
+            column, row = (interpolate(maps[level].sigmoid(), MASK_HW, mode="bilinear")[0] for maps in heads)
+            drawn = torch.stack([column[x] * row[y] for y, x in np.ndindex(grid, grid)])
+        masks.append(drawn)
+        first += grid * grid
+    return torch.cat(masks)
+
+
 def make_tail(**options: Any) -> SoloTail:
     return SoloTail(GRIDS, MIN_AREAS, CLASSES, **{"max_detections": 20, **options})
 
@@ -51,18 +92,16 @@ class Found(NamedTuple):
     soft: Array
 
 
-def oracle(heads: Heads, limit: int, threshold: float = 0.05) -> list[Found]:
-    """The published steps, one thing at a time, for the first picture."""
+def oracle(category: Any, masks: Any, limit: int, threshold: float = 0.05) -> list[Found]:
+    """The published steps, one thing at a time, for the first picture with all its cells' masks."""
     found = []
     row = 0
     for grid, min_area in zip(GRIDS, MIN_AREAS, strict=True):
-        score = heads.category[0, row : row + grid * grid].sigmoid().numpy().reshape(grid, grid, CLASSES)
+        score = category[0, row : row + grid * grid].sigmoid().numpy().reshape(grid, grid, CLASSES)
         for y, x, c in np.ndindex(grid, grid, CLASSES):
             if score[y, x, c] < score[max(y - 1, 0) : y + 1, max(x - 1, 0) : x + 1, c].max():
                 continue
-            cell = row + y * grid + x
-            logits = (heads.kernel[0, cell, :, None, None] * heads.features[0]).sum(0)
-            soft = logits.sigmoid().numpy()
+            soft = masks[row + y * grid + x].numpy()
             if score[y, x, c] > 0.1 and (soft > 0.5).sum() > min_area:
                 found.append(Found(float(score[y, x, c] * soft[soft > 0.5].mean()), c, soft))
         row += grid * grid
@@ -90,15 +129,16 @@ def factors(found: list[Found]) -> list[float]:
 
 @settings(deadline=None, max_examples=60)
 @given(
+    kind=st.sampled_from(list(DRAWING)),
     seed=st.integers(0, 10**6),
     bias=st.sampled_from([-20.0, -4.0, -1.0, 2.0]),
     limit=st.sampled_from([1, 5, 20]),
 )
-def test_equals_a_plain_loop(seed: int, bias: float, limit: int) -> None:
+def test_equals_a_plain_loop(kind: str, seed: int, bias: float, limit: int) -> None:
     """None, few, and more detections than there is room for."""
-    heads = random_heads(seed, bias)
-    out = make_tail(max_detections=limit)(*heads)
-    expected = oracle(heads, limit)
+    category, heads = random_heads(seed, bias).category, random_mask_heads(kind, seed)
+    out = make_tail(max_detections=limit, masks=DRAWING[kind])(category, *heads)
+    expected = oracle(category, masks_of_all_cells(kind, heads), limit)
     n = int(out.number[0])
     assert n == len(expected)
     np.testing.assert_allclose(out.scores[0, :n], [f.score for f in expected], rtol=2e-6)
@@ -195,6 +235,14 @@ def test_points_nms_looks_up_and_left() -> None:
     scores = torch.tensor([[0.5, 0.6, 0.0], [0.5, 0.55, 0.7], [0.05, 0.3, 0.7]]).reshape(1, 9, 1)
     expected = [[0.5, 0.6, 0.0], [0.5, 0.0, 0.7], [0.0, 0.0, 0.7]]
     assert peaks(scores, 3).reshape(3, 3).tolist() == pytest.approx(np.array(expected))
+
+
+@settings(deadline=None, max_examples=30)
+@given(kind=st.sampled_from(list(DRAWING)), seed=st.integers(0, 10**6))
+def test_chosen_cells_have_the_masks_that_they_have_among_all(kind: str, seed: int) -> None:
+    heads = random_mask_heads(kind, seed)
+    cells = torch.randint(CELLS, (1, 7), generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(DRAWING[kind](cells, *heads)[0], masks_of_all_cells(kind, heads)[cells[0]])
 
 
 @settings(deadline=None, max_examples=40)

@@ -41,7 +41,7 @@ def truth_entry(number: int, image: CocoImage, annotation: Annotation, image_id:
         "category_id": category,
         "segmentation": mask,
         "area": annotation.area,
-        "bbox": annotation.xywh or rle_codec.toBbox(mask).tolist(),
+        "bbox": list(annotation.xywh or rle_codec.toBbox(mask).tolist()),
         "iscrowd": int(annotation.crowd),
     }
 

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from pycocotools import mask as rle_codec
 
-from streamseg.masks import Crop, crop_iou
+from streamseg.masks import Crop, Region, crop_iou
 
-__all__ = ["DILATION_RATIO", "Boundaries", "inner_boundary"]
+__all__ = ["DILATION_RATIO", "Boundaries", "inner_boundary", "region_from_rle"]
 
 DILATION_RATIO = 0.02
 """Width of the boundary as a share of the image's diagonal: the paper's for COCO."""
@@ -29,13 +29,19 @@ def inner_boundary(rle: Rle) -> Crop:
     """
     height, width = rle["size"]
     depth = max(1, round(DILATION_RATIO * math.hypot(height, width)))
-    x, y, w, h = (int(v) for v in rle_codec.toBbox(rle))
-    mask = np.ascontiguousarray(rle_codec.decode(rle)[y : y + h, x : x + w])
+    (x, y), mask = region_from_rle(rle)
     if not mask.size:
-        return Crop(0, 0, np.zeros((0, 0), np.bool_))
-    padded = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0.0,))
+        return Crop(0, 0, mask)
+    padded = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0.0,))
     inside = cv2.distanceTransform(padded, cv2.DIST_C, 3)[1:-1, 1:-1]
-    return Crop(x, y, mask.view(np.bool_) & (inside <= depth))
+    return Crop(x, y, mask & (inside <= depth))
+
+
+def region_from_rle(rle: Rle) -> Region:
+    """The pixels of a mask, cut to their box."""
+    x, y, w, h = (int(v) for v in rle_codec.toBbox(rle))
+    bits = rle_codec.decode(rle)[y : y + h, x : x + w]
+    return Region((x, y), np.ascontiguousarray(bits).view(np.bool_))
 
 
 class Boundaries:

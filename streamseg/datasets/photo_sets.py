@@ -44,7 +44,7 @@ PHOTO_SETS = (
     ),
     PhotoSet(
         "cats_feral",
-        share=0.2,
+        share=0.27,
         held_out_share=0.1,
         licence="Public Domain as stated by its source; at least one agency photo among them",
         uncounted=("person", "car", "dog"),
@@ -52,7 +52,7 @@ PHOTO_SETS = (
     ),
     PhotoSet(
         "animals7",
-        share=0.35,
+        share=0.28,
         held_out_share=0.1,
         licence="CC BY 4.0",
         uncounted=("person", "car", "cat", "dog"),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from streamseg.models.config import YolactConfig
 from streamseg.models.darknet import DarkNet
 from streamseg.models.deform import DeformConv
+from streamseg.models.efficientnet import EfficientNetLite
 
 __all__ = ["ResNet", "ResNetConfig", "make_backbone"]
 
@@ -140,6 +141,12 @@ class ResNet(nn.Module):
         return maps
 
 
-def make_backbone(config: YolactConfig) -> ResNet | DarkNet:
+def make_backbone(config: YolactConfig) -> ResNet | DarkNet | EfficientNetLite:
     """The backbone of a configuration, with random weights."""
-    return DarkNet(config) if config.block == "darknet" else ResNet(config)
+    match config.block:
+        case "darknet":
+            return DarkNet(config)
+        case "efficientnet_lite0":
+            return EfficientNetLite()
+        case _:
+            return ResNet(config)

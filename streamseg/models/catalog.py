@@ -9,6 +9,7 @@ from math import sqrt
 
 from streamseg.errors import ConfigError
 from streamseg.models.config import MMDETECTION, YolactConfig
+from streamseg.models.efficientnet import WIDTHS as EFFICIENTNET_WIDTHS
 from streamseg.models.yolact import Yolact
 
 __all__ = ["COCO_CLASSES", "CONFIGS", "build_model", "resized"]
@@ -123,11 +124,11 @@ CONFIGS: dict[str, YolactConfig] = {
             "shape",
         ),
         input_hw=(320, 448),
-        block="basic",
+        block="efficientnet_lite0",
         stem="conv3",
-        stem_width=24,
-        stage_widths=(40, 80, 144, 224),
-        stage_blocks=(1, 2, 2, 2),
+        stem_width=32,
+        stage_widths=EFFICIENTNET_WIDTHS,
+        stage_blocks=(),
         fpn_width=80,
         fpn_extra_levels=1,
         proto_widths=(80, 80),
@@ -136,6 +137,8 @@ CONFIGS: dict[str, YolactConfig] = {
         mask_dim=24,
         norm=True,
         anchor_scales=(24, 52, 116, 256),
+        mean_rgb=(127.0, 127.0, 127.0),
+        std_rgb=(128.0, 128.0, 128.0),
     ),
 }
 

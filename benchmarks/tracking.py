@@ -3,7 +3,7 @@
     python benchmarks/tracking.py [--mot15 FOLDER] [--repeats N]
 
 Accuracy: the sequences of MOTChallenge 2015 found under FOLDER (gt/gt.txt, det/det_frcnn.txt, seqinfo.ini),
-scored by TrackEval (pip install trackeval) on the detection's and on the filtered box, with every frame, with
+scored by TrackEval (extra `models`) on the detection's and on the filtered box, with every frame, with
 two of three frames lost, and with bursts of five lost. Timestamps are those of the frames that are left;
 the source's own rate is first left to be estimated, then told.
 Speed: boxes and masks moving over 1280x720, 5 % of them missed in each frame, median of one update.
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg.evaluation.tracking_scores import TrackedFrame, tracking_scores
 from streamseg.geometry import box_iou
 from streamseg.structures import Instances, Masks
 from streamseg.tracking import Tracker, TrackerConfig
@@ -102,37 +103,16 @@ def track(sequence: Sequence15, seen: Sequence[int], config: TrackerConfig) -> t
     return detected, filtered
 
 
-def _compact(ids: list[Ints]) -> tuple[list[Ints], int]:
-    known, inverse = np.unique(np.concatenate(ids), return_inverse=True)
-    return np.split(inverse, np.cumsum([len(i) for i in ids])[:-1]), len(known)
-
-
 def score(truths: dict[str, Rows], results: dict[str, Rows]) -> dict[str, float]:
-    """HOTA, AssA, DetA, MOTA and IDF1 in percent, and ID switches, over all sequences, by TrackEval."""
-    from trackeval.metrics import CLEAR, HOTA, Identity  # type: ignore[import-not-found, unused-ignore]
-
-    metrics = [HOTA(), CLEAR({"PRINT_CONFIG": False}), Identity({"PRINT_CONFIG": False})]
-    by_metric: list[dict[str, Any]] = [{}, {}, {}]
-    for name, truth in truths.items():
-        result = results[name]
-        gt_ids, gt_count = _compact([ids for ids, _ in truth])
-        ids, count = _compact([ids for ids, _ in result])
-        data = {
-            "num_timesteps": len(truth),
-            "gt_ids": gt_ids,
-            "tracker_ids": ids,
-            "similarity_scores": [box_iou(t, r) for (_, t), (_, r) in zip(truth, result, strict=True)],
-            "num_gt_ids": gt_count,
-            "num_tracker_ids": count,
-            "num_gt_dets": sum(map(len, gt_ids)),
-            "num_tracker_dets": sum(map(len, ids)),
-        }
-        for metric, of_sequence in zip(metrics, by_metric, strict=True):
-            of_sequence[name] = metric.eval_sequence(data)
-    hota, clear, identity = (m.combine_sequences(s) for m, s in zip(metrics, by_metric, strict=True))
-    table = {name: 100 * float(np.mean(hota[name])) for name in ("HOTA", "AssA", "DetA")}
-    table |= {"MOTA": 100 * float(clear["MOTA"]), "IDF1": 100 * float(identity["IDF1"])}
-    return {name: round(value, 2) for name, value in table.items()} | {"IDSW": int(clear["IDSW"])}
+    """Per cent, and ID switches, of boxes, over all sequences."""
+    sequences = {
+        name: [
+            TrackedFrame(true_ids, ids, box_iou(true_boxes, boxes))
+            for (true_ids, true_boxes), (ids, boxes) in zip(truth, results[name], strict=True)
+        ]
+        for name, truth in truths.items()
+    }
+    return {name: round(value, 2) for name, value in tracking_scores(sequences).items()}
 
 
 Follow = Callable[[Sequence15, Sequence[int]], tuple[Rows, Rows]]

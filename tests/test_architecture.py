@@ -35,10 +35,11 @@ ALLOWED: dict[str, set[str]] = {
     "pipeline": {"errors", "metrics"},
     "datasets": BASE | {"models", "geometry", "masks", "scene"},
     "training": BASE | {"models", "datasets", "geometry", "masks", "scene"},
-    "evaluation": BASE | {"models", "engines", "datasets", "geometry", "masks", "scene", "segmenter"},
+    "evaluation": BASE
+    | {"models", "engines", "datasets", "geometry", "masks", "overlay", "scene", "segmenter"},
 }
 UNRESTRICTED = {"app", "engine_files", "outputs", "published", "report", "stages", "streaming", "demo"}
-UNRESTRICTED |= {"certificate", "certify", "cli", "doctor"}
+UNRESTRICTED |= {"certificate", "certify", "cli", "doctor", "evaluate"}
 
 # Vendor package → rooms that may import it.
 VENDORS: dict[str, set[str]] = {

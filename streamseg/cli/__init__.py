@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from streamseg.cli import certify, demo, doctor, engines, export, models, run
+from streamseg.cli import certify, demo, doctor, engines, eval, export, models, run
 from streamseg.cli.verbosity import is_debugging
 from streamseg.errors import StreamsegError
 
@@ -27,6 +27,7 @@ app.command("run")(run.run)
 app.command("demo")(demo.demo)
 app.command("export")(export.export)
 app.command("certify")(certify.certify)
+app.command("eval")(eval.evaluate)
 app.command("engines")(engines.engines)
 app.add_typer(models.models, name="models")
 app.command("doctor")(doctor.doctor)

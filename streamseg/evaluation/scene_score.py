@@ -10,7 +10,7 @@ from streamseg.masks import FrameMasks
 from streamseg.scene import SceneTruth
 from streamseg.structures import Result
 
-__all__ = ["SceneScore"]
+__all__ = ["SceneScore", "mask_ious"]
 
 MATCH_IOU = 0.5
 
@@ -30,17 +30,21 @@ class SceneScore:
         self._ious: list[float] = []
         self._last_id: dict[int, int] = {}
 
-    def add(self, result: Result, truth: SceneTruth) -> None:
-        """One frame's result and its truth, both at the same frame size."""
-        iou = _iou(result, truth)
+    def add(
+        self, result: Result, truth: SceneTruth, ious: NDArray[np.float64] | None = None
+    ) -> list[tuple[int, int]]:
+        """One frame's result and its truth, both at the same frame size; `ious` are those of `mask_ious`,
+        where they are known already. Rows of the result and of the truth that match."""
+        iou = mask_ious(result, truth) if ious is None else ious
         rows, columns = linear_sum_assignment(iou, maximize=True)
-        matched = [(r, c) for r, c in zip(rows, columns, strict=True) if iou[r, c] >= MATCH_IOU]
+        matched = [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if iou[r, c] >= MATCH_IOU]
         self.frames += 1
         self.true += len(truth)
         self.predicted += len(result.instances)
         self._ious += [float(iou[r, c]) for r, c in matched]
         for row, column in matched:
             self._follow(int(truth.ids[column]), int(result.tracks.id[row]))
+        return matched
 
     def _follow(self, true_id: int, track_id: int) -> None:
         if track_id < 0:
@@ -61,7 +65,7 @@ class SceneScore:
         }
 
 
-def _iou(result: Result, truth: SceneTruth) -> NDArray[np.float64]:
+def mask_ious(result: Result, truth: SceneTruth) -> NDArray[np.float64]:
     """(N, M) mask IoU of N predictions and M true objects, counted inside each prediction's region."""
     iou = np.zeros((len(result.instances), len(truth)))
     true_area = np.bincount(truth.labels.ravel(), minlength=len(truth) + 1)[1:]

@@ -31,13 +31,15 @@ class DeformConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         offset, weight = self.conv_offset_mask(x).split((2 * self.taps, self.taps), dim=1)
+        # torchvision has no kernel for bfloat16 (0.29).
+        dtype = torch.float32 if x.dtype == torch.bfloat16 else x.dtype
         y = deform_conv2d(
-            x,
-            offset,
-            self.weight,
-            self.bias,
+            x.to(dtype),
+            offset.to(dtype),
+            self.weight.to(dtype),
+            self.bias.to(dtype),
             (self.stride, self.stride),
             padding=(self.padding, self.padding),
-            mask=torch.sigmoid(weight),
+            mask=torch.sigmoid(weight).to(dtype),
         )
-        return cast(Tensor, y)
+        return cast(Tensor, y).to(x.dtype)

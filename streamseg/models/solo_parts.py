@@ -36,7 +36,7 @@ def coordinates(x: Tensor) -> Tensor:
     batch, _, height, width = x.shape
     across = torch.linspace(-1, 1, width, device=x.device).expand(1, 1, height, width)
     down = torch.linspace(-1, 1, height, device=x.device).unsqueeze(-1).expand(1, 1, height, width)
-    return torch.cat([across, down], dim=1).expand(batch, 2, height, width)
+    return torch.cat([across, down], dim=1).to(x.dtype).expand(batch, 2, height, width)
 
 
 def resize(x: Tensor, size_hw: tuple[int, int]) -> Tensor:

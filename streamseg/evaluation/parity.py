@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +15,8 @@ __all__ = ["Detections", "Parity", "compare_detections", "stretched_instances"]
 
 SCORE, PIXELS, MASK_IOU = 1e-3, 1.0, 0.99
 """What a detection may differ by and still be the same one."""
+SAME_MASK = 0.5
+"""Masks that overlap by more are taken for the same one where there are no boxes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,8 +27,8 @@ class Detections:
     """(N,)"""
     scores: NDArray[np.float32]
     """(N,)"""
-    xyxy: NDArray[np.float32]
-    """(N, 4), cut at the border of the picture."""
+    xyxy: NDArray[np.float32] | None
+    """(N, 4), cut at the border of the picture; None where the implementation has masks alone (SOLO)."""
     masks: NDArray[np.bool_] | None
     """(N, H, W); None where they are not known and not compared."""
 
@@ -86,19 +87,41 @@ def stretched_instances(outputs: EngineOutputs, frame_hw: tuple[int, int]) -> In
 
 
 def compare_detections(expected: Detections, found: Instances) -> Parity:
-    """Pair by class and nearest box, one to one; masks are upsampled by `streamseg.masks`."""
+    """Pair by class and nearest box, one to one, or, where there are no boxes, by class and best mask.
+
+    Masks are upsampled by `streamseg.masks`.
+    """
     free = np.ones(len(found), np.bool_)
     result = Parity(0, 0, len(found), 0.0, 0.0, 1.0)
     for k in range(len(expected.classes)):
-        shifts = np.abs(found.xyxy - expected.xyxy[k]).max(axis=1, initial=0)
-        shifts[~free | (found.class_id != expected.classes[k])] = np.inf
-        partner = int(shifts.argmin()) if len(shifts) else -1
-        if partner < 0 or shifts[partner] > PIXELS:
-            result += Parity(1, 0, 0, 0.0, 0.0, 1.0, differing=(f"{_name(expected, k)}: no such box",))
+        candidates = np.flatnonzero(free & (found.class_id == expected.classes[k]))
+        partner, pixels = _partner(expected, k, found, candidates)
+        if partner is None:
+            result += Parity(1, 0, 0, 0.0, 0.0, 1.0, differing=(f"{_name(expected, k)}: no such instance",))
             continue
         free[partner] = False
-        result += _pair(expected, k, found, partner, float(shifts[partner]))
+        result += _pair(expected, k, found, partner, pixels)
     return result
+
+
+def _partner(
+    expected: Detections, k: int, found: Instances, candidates: NDArray[np.intp]
+) -> tuple[int | None, float]:
+    """Which of `candidates` expected instance `k` is, if any, and by how many pixels their boxes differ."""
+    if not len(candidates):
+        return None, 0.0
+    if expected.xyxy is not None:
+        shifts = np.abs(found.xyxy[candidates] - expected.xyxy[k]).max(axis=1)
+        best = int(shifts.argmin())
+        return (int(candidates[best]), float(shifts[best])) if shifts[best] <= PIXELS else (None, 0.0)
+    assert expected.masks is not None
+    overlaps = [_mask_iou(full_frame(found.masks, found.xyxy, j), expected.masks[k]) for j in candidates]
+    best = int(np.argmax(overlaps))
+    return (int(candidates[best]), 0.0) if overlaps[best] > SAME_MASK else (None, 0.0)
+
+
+def _mask_iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    return int(np.count_nonzero(a & b)) / max(int(np.count_nonzero(a | b)), 1)
 
 
 def _name(expected: Detections, k: int) -> str:
@@ -112,7 +135,7 @@ def _pair(expected: Detections, k: int, found: Instances, partner: int, pixels: 
     if expected.masks is None:
         return alike
     ours, theirs = full_frame(found.masks, found.xyxy, partner), expected.masks[k]
-    flipped, union = ours ^ theirs, np.count_nonzero(ours | theirs)
+    flipped, union = ours ^ theirs, int(np.count_nonzero(ours | theirs))
     iou = 1 - np.count_nonzero(flipped) / union if union else 1.0
     if wrong_score or iou >= MASK_IOU:
         return replace(alike, mask_iou=iou)
@@ -123,8 +146,21 @@ def _pair(expected: Detections, k: int, found: Instances, partner: int, pixels: 
 
 def _undecided(masks: Masks, k: int) -> NDArray[np.bool_]:
     """(H, W) where the upsampled mask is so near to one half that rounding its cells decides the side."""
-    size = masks.frame_hw[::-1]
-    levels = cv2.resize(masks.soft[k].astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    (rows, columns), (height, width) = masks.soft.shape[1:], masks.frame_hw
+    down = _interpolation(height, rows, masks.scale_xy[1], masks.finer)
+    across = _interpolation(width, columns, masks.scale_xy[0], masks.finer)
+    levels = down @ masks.soft[k].astype(np.float64) @ across.T
     # Every cell is off by at most half a level, and so is what lies between them; a little for float32.
     result: NDArray[np.bool_] = np.abs(levels - 127.5) <= 0.501
     return result
+
+
+def _interpolation(pixels: int, cells: int, scale: float, finer: int) -> NDArray[np.float64]:
+    """(pixels, cells) weights of bilinear upsampling along one axis, by way of a finer grid if asked."""
+    if finer > 1:
+        by_finer_grid = _interpolation(pixels, cells * finer, scale / finer, 1)
+        return by_finer_grid @ _interpolation(cells * finer, cells, finer, 1)
+    centre = np.clip((np.arange(pixels) + 0.5) / scale - 0.5, 0, cells - 1)
+    # A cell's weight falls off linearly to nothing at its neighbours' centres.
+    weights: NDArray[np.float64] = np.clip(1 - np.abs(centre[:, None] - np.arange(cells)), 0, None)
+    return weights

@@ -14,6 +14,7 @@ def parity() -> Iterator[ModuleType]:
     """benchmarks/parity.py as a module."""
     pytest.importorskip("torch", reason="needs the extra `models`")
     path = Path(__file__).parents[2] / "benchmarks" / "parity.py"
+    sys.path.insert(0, str(path.parent))  # a script finds the modules beside it there
     spec = importlib.util.spec_from_file_location("benchmark_parity", path)
     assert spec is not None
     assert spec.loader is not None
@@ -22,6 +23,7 @@ def parity() -> Iterator[ModuleType]:
     spec.loader.exec_module(module)
     yield module
     del sys.modules[spec.name]
+    sys.path.remove(str(path.parent))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""`streamseg certify`: may this engine stand in for that one, on this footage?"""
+"""`streamseg certify`: may this engine stand in for that one?"""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ def certify(
     against_runtime: Annotated[str, option("How the reference runs.")] = "auto",
     against_precision: Annotated[str, option("In what; auto: fp32 where the file can be run so.")] = "auto",
     max_missed: Annotated[float | None, share("Share missed or of another class; 0.02.")] = None,
-    max_extra: Annotated[float | None, share("Share of additional instances; 0.02.")] = None,
+    max_extra: Annotated[float | None, share("Share of additional instances; 0.05.")] = None,
+    max_count_change: Annotated[float | None, share("Change of how many reach the score; 0.1.")] = None,
     min_iou: Annotated[float | None, share("Mask IoU that 95 % reach; 0.85.")] = None,
-    max_boundary: Annotated[float | None, share("Mean boundary error / frame diagonal; 0.002.")] = None,
-    max_score_shift: Annotated[float | None, share("p95 of the score shift; 0.05.")] = None,
+    max_boundary: Annotated[float | None, share("Mean boundary error / frame diagonal; 0.001.")] = None,
+    max_score_shift: Annotated[float | None, share("p95 of the score shift; 0.06.")] = None,
     cache: CacheFolder = None,
     verbose: Verbose = 0,
 ) -> None:
@@ -51,6 +52,7 @@ def certify(
     limits = thresholds_from(
         max_missed=max_missed,
         max_extra=max_extra,
+        max_count_change=max_count_change,
         min_iou_p5=min_iou,
         max_boundary=max_boundary,
         max_score_shift=max_score_shift,

@@ -23,16 +23,16 @@ class Thresholds:
     """Largest share of the reference's instances missed or given another class."""
     max_missed_of_class: float = 0.10
     """The same for each single class, beyond two instances: a rare class must not vanish in the total."""
-    max_extra: float = 0.02
+    max_extra: float = 0.05
     """Largest number of instances that the reference does not have, as a share of those it has."""
-    max_count_change: float = 0.05
+    max_count_change: float = 0.10
     """Largest difference, beyond two, of how many instances reach the score, as a share of the reference's.
     A partner may score a little less; this is what keeps that from hiding scores that sink altogether."""
     min_iou_p5: float = 0.85
     """Least mask IoU that 95 % of the pairs reach."""
-    max_boundary: float = 0.002
-    """Largest mean boundary error, as a share of the frame's diagonal (0.002: 2.9 pixels at 1280×720)."""
-    max_score_shift: float = 0.05
+    max_boundary: float = 0.001
+    """Largest mean boundary error, as a share of the frame's diagonal (0.001: 1.5 pixels at 1280×720)."""
+    max_score_shift: float = 0.06
     """Largest p95 of the absolute score shift."""
     min_instances: int = 20
     """Fewer instances of the reference than this are not enough to judge."""

@@ -33,13 +33,13 @@ ALLOWED: dict[str, set[str]] = {
     "overlay": BASE | {"geometry", "masks"},
     "sinks": BASE | {"geometry", "masks"},
     "pipeline": {"errors", "metrics"},
-    "datasets": BASE | {"models", "geometry", "masks", "scene"},
+    "datasets": BASE | {"models", "geometry", "masks", "overlay", "scene"},
     "training": BASE | {"models", "datasets", "geometry", "masks", "scene"},
     "evaluation": BASE
     | {"models", "engines", "datasets", "geometry", "masks", "overlay", "scene", "segmenter"},
 }
 UNRESTRICTED = {"app", "engine_files", "outputs", "published", "report", "stages", "streaming", "demo"}
-UNRESTRICTED |= {"certificate", "certify", "cli", "doctor", "evaluate"}
+UNRESTRICTED |= {"certificate", "certify", "cli", "doctor", "engine_build", "evaluate", "recipes"}
 
 # Vendor package → rooms that may import it.
 VENDORS: dict[str, set[str]] = {
@@ -52,7 +52,7 @@ VENDORS: dict[str, set[str]] = {
     "tensorrt": {"engines"},
     "cuda": {"engines"},
     "av": {"capture", "sinks", "doctor"},
-    "yaml": {"config"},
+    "yaml": {"config", "datasets"},
     "requests": {"zoo"},
     "filelock": {"zoo"},
     "typer": {"cli"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -18,8 +18,10 @@ __all__ = [
     "OutputConfig",
     "OverlayConfig",
     "RunConfig",
+    "Section",
     "TrackConfig",
     "load_config",
+    "load_section",
     "nearest",
 ]
 
@@ -29,6 +31,9 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
 
 
 class EngineConfig(Section):
@@ -127,11 +132,18 @@ def load_config(path: str | None = None, overrides: Mapping[str, Any] | None = N
 
     Raises ConfigError, one line naming file, key and value.
     """
+    return load_section(RunConfig, path, overrides)
+
+
+def load_section(
+    section: type[SectionT], path: str | None = None, overrides: Mapping[str, Any] | None = None
+) -> SectionT:
+    """The same for any kind of file: see `load_config`."""
     merged = _merge(_read_yaml(path) if path else {}, overrides or {})
     try:
-        return RunConfig.model_validate(merged)
+        return section.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError(_first_complaint(error, path)) from error
+        raise ConfigError(_first_complaint(error, path, section)) from error
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,19 +172,19 @@ def _read_yaml(path: str) -> dict[str, Any]:
     return data
 
 
-def _first_complaint(error: ValidationError, path: str | None) -> str:
+def _first_complaint(error: ValidationError, path: str | None, root: type[BaseModel]) -> str:
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     prefix = f"{path}: " if path else ""
     if first["type"] == "extra_forbidden":
         *parents, key = (str(part) for part in first["loc"])
-        known = list(_section(parents).model_fields)
+        known = list(_section(root, parents).model_fields)
         return f"{prefix}unknown key {where!r}{nearest(key, known)}; known here: {', '.join(known)}"
     return f"{prefix}{where}: {first['msg'].lower()}, got {first['input']!r}"
 
 
-def _section(parents: list[str]) -> type[BaseModel]:
-    model: type[BaseModel] = RunConfig
+def _section(root: type[BaseModel], parents: list[str]) -> type[BaseModel]:
+    model = root
     for name in parents:
         annotation = model.model_fields[name].annotation
         candidates = [annotation, *get_args(annotation)] if get_origin(annotation) else [annotation]

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from streamseg.errors import ConfigError
+
 __all__ = ["PRECISIONS", "BuildOptions", "Precision"]
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "mixed"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8", "mixed")
-NEEDS_CALIBRATION = ("int8", "mixed")
+MAX_BATCH = 64
+"""What the exporter allows for in the graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,26 @@ class BuildOptions:
     """Most memory that a tactic may take, GiB."""
     portable: Literal["no", "same_compute_capability", "ampere_plus"] = "no"
     """Which other GPUs may run the engine: none, those of its compute capability, or all from 8.0 on."""
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether the network must be quantised first."""
+        return self.precision in ("int8", "mixed")
+
+    def check(self) -> None:
+        """Raise ConfigError, naming the option, for values that no build can use."""
+        least, usual, most = self.batch
+        if not 1 <= least <= usual <= most <= MAX_BATCH:
+            text = ":".join(map(str, self.batch))
+            raise ConfigError(f"batch {text}: MIN:OPT:MAX must rise, from 1 to {MAX_BATCH}")
+        if not 0 < self.workspace_gib <= 1024:
+            raise ConfigError(f"workspace {self.workspace_gib:g}: GiB, above 0")
+        if self.needs_calibration and not self.calibrate:
+            raise ConfigError(
+                f"precision {self.precision}: needs --calibrate CLIP, pictures like those it will see"
+            )
+        if not self.needs_calibration and self.calibrate:
+            raise ConfigError(f"calibrate: only int8 and mixed are calibrated, this is {self.precision}")
 
     def arguments(self) -> list[str]:
         """The options as arguments of `streamseg build`, defaults left out."""

@@ -17,7 +17,7 @@ from streamseg.engines.machine import Machine
 from streamseg.engines.sidecar import file_sha256, read_sidecar, sidecar_path, write_section
 from streamseg.errors import EngineError
 
-__all__ = ["Fingerprint", "read_fingerprint", "rebuild_command", "stale", "write_fingerprint"]
+__all__ = ["Fingerprint", "read_fingerprint", "rebuild_command", "source_of", "stale", "write_fingerprint"]
 
 SECTION = "fingerprint"
 
@@ -106,9 +106,14 @@ def write_fingerprint(engine: Path, fingerprint: Fingerprint) -> None:
     write_section(engine, SECTION, fingerprint.to_json())
 
 
+def source_of(engine: Path, fingerprint: Fingerprint) -> Path:
+    """Where the ONNX file was that the engine was built from."""
+    return Path(os.path.normpath(engine.parent / fingerprint.onnx))
+
+
 def rebuild_command(engine: Path, fingerprint: Fingerprint) -> str:
     """What to type to have the engine again, for this machine."""
-    source = os.path.normpath(engine.parent / fingerprint.onnx)
+    source = str(source_of(engine, fingerprint))
     return shlex.join(["streamseg", "build", source, "-o", str(engine), *fingerprint.options.arguments()])
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from streamseg import __version__
 from streamseg.engines.load import available_runtimes
+from streamseg.errors import MissingDependency
 
 __all__ = ["Finding", "examine"]
 
@@ -30,7 +31,17 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Everything `streamseg doctor` prints, cheapest first; nothing is changed."""
-    return [_python(), _cpu(), *_runtimes(), *_packages(), _h264(), _display(), _webcams(), _ffprobe()]
+    return [
+        _python(),
+        _cpu(),
+        _gpu(),
+        *_runtimes(),
+        *_packages(),
+        _h264(),
+        _display(),
+        _webcams(),
+        _ffprobe(),
+    ]
 
 
 def _python() -> Finding:
@@ -50,6 +61,20 @@ def _cpu_flags() -> set[str]:
         return set()
     lines = (line for line in info.read_text().splitlines() if line.startswith("flags"))
     return set(next(lines, "").split())
+
+
+def _gpu() -> Finding:
+    """As the runtime `tensorrt` sees it, through cuda-python; elsewhere nothing looks at GPUs but torch."""
+    try:
+        from streamseg.engines.cuda_memory import gpu_problem
+        from streamseg.engines.machine import this_gpu
+    except MissingDependency as missing:
+        return Finding("gpu", False, str(missing))
+    problem = gpu_problem()
+    if problem:
+        return Finding("gpu", False, f"{problem}: engines run on the CPU")
+    name, capability, driver = this_gpu()
+    return Finding("gpu", True, f"{name}, compute capability {capability}, driver for CUDA {driver}")
 
 
 def _runtimes() -> list[Finding]:

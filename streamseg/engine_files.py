@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from streamseg.engines.locate import list_engines, read_info
-from streamseg.errors import ConfigError, MissingDependency, NotAnEngine
+from streamseg.errors import ConfigError, EngineError, MissingDependency
 from streamseg.zoo.catalog import PUBLISHED
 from streamseg.zoo.pull import pull
 from streamseg.zoo.watch import Watcher
@@ -109,7 +109,7 @@ def _describe(name: str, path: Path) -> list[str]:
 
     try:
         info = read_info(path)
-    except NotAnEngine as error:
+    except EngineError as error:
         return [f"{name}  unusable: {error}"]
     height, width = info.input_hw
     card = bundled_card(name)

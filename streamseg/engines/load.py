@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from streamseg.engines.contract import Engine
@@ -15,6 +16,12 @@ from streamseg.errors import ConfigError, EngineError, MissingDependency
 __all__ = ["RUNTIMES", "RuntimeStatus", "available_runtimes", "load_engine"]
 
 Loader = Callable[[Path, str, int | None], Engine]
+
+
+def _load_tensorrt(path: Path, precision: str, threads: int | None) -> Engine:
+    from streamseg.engines.tensorrt_engine import TensorRTEngine
+
+    return TensorRTEngine(path, precision=precision, threads=threads)
 
 
 def _load_openvino(path: Path, precision: str, threads: int | None) -> Engine:
@@ -37,19 +44,24 @@ def _load_torch(path: Path, precision: str, threads: int | None) -> Engine:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """One way to run engine files; its name is also that of the package it needs."""
+    """One way to run engine files."""
 
     load: Loader
     suffix: str
     """Files it reads."""
     install: str
     """The command that brings its package."""
+    modules: tuple[str, ...]
+    """What it needs: any of these."""
 
 
 RUNTIMES: dict[str, Runtime] = {
-    "openvino": Runtime(_load_openvino, ".onnx", "pip install streamseg"),
-    "onnxruntime": Runtime(_load_onnxruntime, ".onnx", "pip install streamseg"),
-    "torch": Runtime(_load_torch, ".pth", "pip install 'streamseg[models]'"),
+    "tensorrt": Runtime(
+        _load_tensorrt, ".engine", "pip install 'streamseg[tensorrt]'", ("tensorrt", "tensorrt_rtx")
+    ),
+    "openvino": Runtime(_load_openvino, ".onnx", "pip install streamseg", ("openvino",)),
+    "onnxruntime": Runtime(_load_onnxruntime, ".onnx", "pip install streamseg", ("onnxruntime",)),
+    "torch": Runtime(_load_torch, ".pth", "pip install 'streamseg[models]'", ("torch",)),
 }
 """By name, the fastest first: that is the order in which `auto` tries them."""
 
@@ -68,13 +80,23 @@ class RuntimeStatus:
 
 def available_runtimes() -> list[RuntimeStatus]:
     """Every runtime, the fastest first; nothing is imported."""
-    statuses = []
-    for name, runtime in RUNTIMES.items():
-        try:
-            statuses.append(RuntimeStatus(name, True, f"{version(name)}, reads {runtime.suffix} files", ""))
-        except PackageNotFoundError:
-            statuses.append(RuntimeStatus(name, False, "not installed", runtime.install))
-    return statuses
+    return [_status(name, runtime) for name, runtime in RUNTIMES.items()]
+
+
+def _status(name: str, runtime: Runtime) -> RuntimeStatus:
+    module = next((module for module in runtime.modules if find_spec(module)), None)
+    if module is None:
+        return RuntimeStatus(name, False, "not installed", runtime.install)
+    return RuntimeStatus(name, True, f"{_version(module)}, reads {runtime.suffix} files", "")
+
+
+def _version(module: str) -> str:
+    """Of the package that brings `module`, which may have another name: `tensorrt_cu13`."""
+    try:
+        return version(module)
+    except PackageNotFoundError:
+        packages = packages_distributions().get(module, [])
+        return f"{packages[0]} {version(packages[0])}" if packages else "installed by hand"
 
 
 def load_engine(
@@ -121,4 +143,4 @@ def _fastest(path: Path, precision: str, threads: int | None) -> Engine:
 
 
 def _installed(name: str) -> bool:
-    return next(status.available for status in available_runtimes() if status.name == name)
+    return any(find_spec(module) for module in RUNTIMES[name].modules)

@@ -16,11 +16,13 @@ MAKE_ONE = "make one with: streamseg export MODEL -o OUT.onnx"
 
 
 def list_engines(folder: str | Path | None = None) -> dict[str, Path]:
-    """Engine files by name: those in the package, by stem, then the ONNX files in `folder`, by path."""
+    """Engine files by name: those in the package, by stem, then the ONNX files and TensorRT engines in
+    `folder`, by path."""
     bundled = Path(str(files("streamseg"))) / "bundled"
     found = {path.stem: path for path in sorted(bundled.glob("*.onnx"))}
     if folder is not None:
-        found |= {str(path): path for path in sorted(Path(folder).glob("*.onnx"))}
+        there = sorted([*Path(folder).glob("*.onnx"), *Path(folder).glob("*.engine")])
+        found |= {str(path): path for path in there}
     return found
 
 
@@ -56,12 +58,15 @@ def read_info(path: str | Path) -> EngineInfo:
             from streamseg.engines.torch_engine import info_from_checkpoint
 
             return info_from_checkpoint(path)
-        case ".engine" | ".plan":
-            raise NotAnEngine(
-                f"{path}: TensorRT plans are not supported yet; use the .onnx it was built from"
-            )
+        case ".engine":
+            from streamseg.engines.fingerprint import read_fingerprint
+
+            return read_fingerprint(path).info
         case suffix:
-            raise NotAnEngine(f"{path}: engines are .onnx files (or .pth for torch), not {suffix or 'this'}")
+            raise NotAnEngine(
+                f"{path}: engines are .onnx files (.engine for TensorRT, .pth for torch),"
+                f" not {suffix or 'this'}"
+            )
 
 
 def _info_from_onnx(path: Path) -> EngineInfo:

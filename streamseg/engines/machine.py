@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from streamseg.engines.tensorrt_api import flavour_of, tensorrt_module
 
-__all__ = ["Machine", "this_machine"]
+__all__ = ["Machine", "this_gpu", "this_machine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Machine:
 def this_machine() -> Machine:
     """The current GPU and the installed TensorRT. Raises MissingDependency where the latter is not."""
     trt = tensorrt_module()
-    return Machine(str(trt.__version__), flavour_of(trt), *_gpu())
+    return Machine(str(trt.__version__), flavour_of(trt), *this_gpu())
 
 
-def _gpu() -> tuple[str, str, str]:
+def this_gpu() -> tuple[str, str, str]:
     """Name, compute capability and driver of the current GPU; empty where none can be used."""
     try:
         from cuda.bindings import runtime

@@ -20,8 +20,8 @@ __all__ = ["GpuModule"]
 class GpuModule(nn.Module):
     """An EngineModule of which the network computes in `dtype`.
 
-    Decoding, NMS and masks stay in float32: in half precision a box on a 550 pixel picture may be a quarter of
-    a pixel off, and sums over a mask's cells overflow.
+    Decoding, NMS and masks stay in float32: in half precision a box on a picture of 550 pixels may be a
+    quarter of a pixel off, and sums over a mask's cells overflow.
     """
 
     def __init__(self, module: EngineModule, dtype: torch.dtype) -> None:
@@ -32,7 +32,7 @@ class GpuModule(nn.Module):
         # A copy of its own: YOLACT++'s judge of masks is part of the network and of the tail, which stays.
         network = copy.deepcopy(module.model)
         fold_batch_norms(network)
-        self.network = network.to(dtype=dtype, memory_format=torch.channels_last)
+        self.network = network.to(memory_format=torch.channels_last).to(dtype)
         # Its own network is not needed; what the tail uses of it, the tail has.
         del self.around.model
 
@@ -44,21 +44,21 @@ class GpuModule(nn.Module):
 
 
 def fold_batch_norms(network: nn.Module) -> None:
-    """Put each BatchNorm2d in eval mode that directly follows a convolution, in the order of registration, into
-    that convolution's weights, in place. All our networks apply the two in that order."""
+    """Put each BatchNorm2d, in eval mode, that directly follows a convolution in the order of registration
+    into that convolution's weights, in place. All our networks apply the two in that order."""
     for parent in list(network.modules()):
         for (_, conv), (name, norm) in pairwise(list(parent.named_children())):
             if isinstance(norm, nn.BatchNorm2d) and isinstance(conv, nn.Conv2d | DeformConv):
-                conv.weight, conv.bias = fuse_conv_bn_weights(
-                    conv.weight,
-                    conv.bias,
-                    norm.running_mean,
-                    norm.running_var,
-                    norm.eps,
-                    norm.weight,
-                    norm.bias,
-                )
+                fold(norm, conv)
                 setattr(parent, name, nn.Identity())
+
+
+def fold(norm: nn.BatchNorm2d, conv: nn.Conv2d | DeformConv) -> None:
+    """The convolution alone gives what both gave."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    statistics = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    conv.weight, conv.bias = fuse_conv_bn_weights(conv.weight, conv.bias, *statistics)
 
 
 def in_float(heads: Any) -> Any:

@@ -114,8 +114,10 @@ def test_metadata_on_another_graph(tiny_engine_path: Path, tmp_path: Path) -> No
     ("name", "text"),
     [
         ("none.onnx", r"none.onnx: no such file"),
-        ("plan.engine", r"plan.engine: TensorRT plans are not supported yet"),
-        ("weights.safetensors", r"engines are .onnx files \(or .pth for torch\), not .safetensors"),
+        (
+            "weights.safetensors",
+            r"engines are .onnx files \(.engine for TensorRT, .pth for torch\), not .saf",
+        ),
     ],
 )
 @pytest.mark.parametrize("runtime", ["auto", "openvino", "onnxruntime"])
@@ -165,7 +167,8 @@ def test_options_no_runtime_has(tiny_engine_path: Path, options: dict[str, str],
 
 def test_runtimes_are_listed() -> None:
     statuses = available_runtimes()
-    assert [status.name for status in statuses] == list(RUNTIMES) == ["openvino", "onnxruntime", "torch"]
+    assert [status.name for status in statuses] == list(RUNTIMES)
+    assert list(RUNTIMES) == ["tensorrt", "openvino", "onnxruntime", "torch"]
     assert all(status.available != bool(status.cure) for status in statuses)
 
 

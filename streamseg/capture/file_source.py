@@ -22,6 +22,7 @@ from streamseg.structures import Frame
 __all__ = ["FileSource"]
 
 _DEFAULT_FPS = 25.0
+_WORTH_A_JUMP = 120  # frames; decoding so many takes longer than a seek and the way from its key frame
 
 
 class FileSource(Source):
@@ -60,6 +61,7 @@ class FileSource(Source):
         self._first = next(self._decoded, None)
         if self._first is None:
             raise SourceError(f"{self._name}: no frame in it can be decoded{self._damage()}")
+        self._start = self._first.pts or 0
         turned = round(self._first.rotation / 90) % 2
         h, w = self._first.height, self._first.width
         self.size_hw = (w, h) if turned else (h, w)
@@ -72,31 +74,45 @@ class FileSource(Source):
         return min(timed or self._stream.frames, self._stream.frames) or timed
 
     def __iter__(self) -> Iterator[Frame]:
-        return self._frames(None)
+        while (picture := self._picture()) is not None:
+            yield self._frame(picture)
 
     def chosen(self, indexes: Collection[int]) -> Iterator[Frame]:
-        """The other frames are decoded, for those that build on them, but not converted."""
-        return self._frames(indexes)
+        """Frames in between are not converted, and not even decoded where a key frame lets them be skipped.
 
-    def _frames(self, indexes: Collection[int] | None) -> Iterator[Frame]:
-        last = None if indexes is None else max(indexes, default=-1)
-        for picture in self._pictures():
-            if self._interrupted:
-                return
-            if indexes is None or self._index in indexes:
-                yield self._frame(picture)
-            else:
+        After such a jump indexes are reckoned from the time and the frame rate.
+        """
+        for wanted in sorted(indexes):
+            if wanted - self._index > _WORTH_A_JUMP:
+                self._jump(wanted)
+            while (picture := self._picture()) is not None and self._index < wanted:
                 self._index += 1
-            if last is not None and self._index > last:
+            if picture is None:
                 return
-        if not self._interrupted:
-            self._check_complete()
+            yield self._frame(picture)
 
-    def _pictures(self) -> Iterator[av.VideoFrame]:
-        if self._first is not None:
-            first, self._first = self._first, None
-            yield first
-        yield from self._decoded
+    def _picture(self) -> av.VideoFrame | None:
+        """The next one; None at the end or when interrupted. Raises CorruptSource where it breaks off."""
+        first, self._first = self._first, None
+        picture = first or next(self._decoded, None)
+        if picture is None and not self._interrupted:
+            self._check_complete()
+        return None if self._interrupted else picture
+
+    def _jump(self, wanted: int) -> None:
+        """Go on at the last key frame before frame `wanted`; from here where the file cannot be sought in."""
+        base = self._stream.time_base
+        if not self.fps or base is None:
+            return
+        try:
+            self._container.seek(self._start + round(wanted / self.fps / base), stream=self._stream)
+        except av.error.FFmpegError:
+            return
+        self._decoded = self._decode()
+        self._first = next(self._decoded, None)
+        stamp = self._first.pts if self._first else None
+        if stamp is not None:
+            self._index = round(float((stamp - self._start) * base) * self.fps)
 
     def _frame(self, picture: av.VideoFrame) -> Frame:
         # Not picture.time: frames that the flush brings out have a pts and no time base.

@@ -26,6 +26,21 @@ def test_frames_of_a_video_are_those_that_a_full_pass_gives(clip):
         assert np.array_equal(frame.image, every[frame.index].image)
 
 
+def test_a_jump_lands_on_the_right_frame(clip, number_of):
+    path = str(clip(frames=250, options={"g": "25"}))
+    with open_source(path, "x") as source:
+        frames = list(source.chosen([3, 130, 131, 249]))
+    assert [f.index for f in frames] == [3, 130, 131, 249]
+    assert [number_of(f.image) for f in frames] == [3, 130, 131, 249]
+    assert [f.pts_seconds for f in frames] == pytest.approx([3 / 30, 130 / 30, 131 / 30, 249 / 30])
+
+
+def test_a_jump_without_key_frames_on_the_way(clip, number_of):
+    path = str(clip(frames=250, options={"g": "1000"}))
+    with open_source(path, "x") as source:
+        assert [number_of(f.image) for f in source.chosen([3, 200, 249])] == [3, 200, 249]
+
+
 def test_frames_of_a_scene():
     assert [f.index for f in sampled_frames("synthetic?frames=9&size=64x64", 3)] == [1, 4, 7]
 

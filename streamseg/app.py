@@ -10,6 +10,7 @@ from dataclasses import replace
 from streamseg.capture.open import SourceOptions, is_live, open_source
 from streamseg.capture.source import Source
 from streamseg.config import RunConfig, nearest
+from streamseg.engine_build import rebuild_if_stale
 from streamseg.engines.certificate import check_certificate
 from streamseg.engines.contract import Engine, EngineInfo
 from streamseg.engines.load import load_engine
@@ -26,7 +27,7 @@ from streamseg.sinks.base import Sink
 from streamseg.stages import Follow, Limited, PassOn, Render, Segment
 from streamseg.structures import Frame, Result
 from streamseg.tracking.config import TrackerConfig
-from streamseg.zoo.watch import Watcher
+from streamseg.zoo.watch import LogWatcher, Watcher
 
 __all__ = ["Job", "build"]
 
@@ -164,6 +165,8 @@ def build(config: RunConfig, extra_sinks: Sequence[Sink] = (), watcher: Watcher 
         raise ConfigError("no source: name a file, an address, a webcam (0) or synthetic")
     asked = config.engine
     path = engine_path(asked.path, asked.cache, watcher)
+    if asked.rebuild:
+        rebuild_if_stale(path, watcher or LogWatcher(), asked.cache)
     notice = check_certificate(
         path,
         runtime=asked.runtime,

@@ -50,6 +50,8 @@ class EngineConfig(Section):
     """CPU threads of the engine; all cores when left out."""
     allow_failed_certificate: bool = False
     """Run an engine that `streamseg certify` found to differ too much from its reference."""
+    rebuild: bool = False
+    """Build a TensorRT engine again, from its .onnx, where it was made for another GPU or version."""
 
 
 class CaptureConfig(Section):

@@ -56,7 +56,7 @@ def make_onnx(recipe: Recipe, folder: Path, cache_dir: str | None, watcher: Watc
 
     One with export options of its own lies in `folder`. Raises what `engine_path` and `export_engine` do.
     """
-    if not recipe.export_options:
+    if not recipe.export_options and not recipe.model.endswith(".pth"):
         return engine_path(recipe.model, cache_dir, watcher)
     name = Path(recipe.model).stem + (f"-{recipe.size}" if recipe.size else "")
     return export_engine(

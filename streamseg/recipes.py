@@ -32,7 +32,7 @@ class Recipe(Section):
     precision: Precision = DEFAULTS.precision
     """fp32, fp16, bf16, int8, or mixed: backbone and prototypes INT8, the rest FP16."""
     batch: tuple[int, int, int] = DEFAULTS.batch
-    """Least, usual and largest batch, `1:4:8`."""
+    """Least, usual and largest batch, `[1, 4, 8]`."""
     calibrate: str = DEFAULTS.calibrate
     """For int8 and mixed: a clip or folder of pictures like those that the engine will see."""
     frames: Annotated[int, Field(ge=1)] = DEFAULTS.frames
@@ -49,6 +49,8 @@ class Recipe(Section):
     @field_validator("batch", mode="before")
     @classmethod
     def _three_numbers(cls, value: Any) -> Any:
+        if isinstance(value, int):  # what YAML 1.1 makes of 1:4:8, a time of day
+            raise ValueError("write it as [MIN, OPT, MAX]")
         return value.split(":") if isinstance(value, str) else value
 
     @property

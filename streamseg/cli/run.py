@@ -46,6 +46,7 @@ def run(
     allow_failed: Annotated[
         bool | None, option("Run an engine that certify failed.", "--allow-failed-certificate")
     ] = None,
+    rebuild: Annotated[bool | None, option("Rebuild an .engine made elsewhere.", "--rebuild")] = None,
     config: Annotated[str | None, option("YAML configuration; flags win over it.", "--config")] = None,
     verbose: Verbose = 0,
 ) -> None:
@@ -54,7 +55,7 @@ def run(
     from streamseg.cli.live_view import run_with_live_line
     from streamseg.config import load_config
 
-    more = {"cache": cache, "allow_failed_certificate": allow_failed}
+    more = {"cache": cache, "allow_failed_certificate": allow_failed, "rebuild": rebuild}
     flags = {
         "sources": sources or None,
         "engine": {"path": engine, "runtime": runtime, "precision": precision, **more},

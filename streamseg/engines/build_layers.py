@@ -78,8 +78,8 @@ def _precision(name: str) -> str:
 
 
 def describe_layers(layers: Iterable[Layer]) -> list[str]:
-    """A line for each layer and one for each precision."""
-    layers = list(layers)
+    """A line for each layer and one for each precision; without the arithmetic of shapes, which is int64."""
+    layers = [layer for layer in layers if layer.precision != "int64"]
     width = max((len(layer.kind) for layer in layers), default=0)
     lines = [f"{layer.precision:8} {layer.kind:{width}}  {layer.name}" for layer in layers]
     counts = Counter(layer.precision for layer in layers)

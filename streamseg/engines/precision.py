@@ -84,8 +84,8 @@ def _with_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
 def network_nodes(graph: onnx.GraphProto, path: str) -> list[bool]:
     """For every node whether it belongs to the network, not to what is before or behind it.
 
-    Nodes that a tool added have no scope: they belong to where their inputs come from, and those that have
-    none (the weights' DequantizeLinear) to where they lead. Raises ExportError where no node has a scope.
+    Nodes that a tool added have no scope: they belong to where their inputs come from; DequantizeLinear, and
+    what has weights alone for inputs, to where it leads. Raises ExportError where no node has a scope.
     """
     scopes = [_scopes(node) for node in graph.node]
     if not any(scope[1:2] == [NETWORK] for scope in scopes):
@@ -96,7 +96,11 @@ def network_nodes(graph: onnx.GraphProto, path: str) -> list[bool]:
     belongs: list[bool | None] = []
     for node, scope in zip(graph.node, scopes, strict=True):
         before = [inside[name] for name in node.input if name in inside]
-        verdict = (scope[1:2] == [NETWORK]) if len(scope) > 1 else (any(before) if before else None)
+        verdict: bool | None = None
+        if len(scope) > 1:
+            verdict = scope[1] == NETWORK
+        elif before and node.op_type != "DequantizeLinear":
+            verdict = any(before)
         belongs.append(verdict)
         if verdict is not None:
             inside |= dict.fromkeys(node.output, verdict)

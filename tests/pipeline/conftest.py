@@ -9,6 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from streamseg.pipeline import Pipeline
+
 
 class Numbers:
     """A source of the integers below `count`; a gate may hold it, an error may end it."""
@@ -130,13 +132,55 @@ class Made:
         return self.it
 
 
+DEADLINE_S = 5.0
+
+
+def build(source, stage, sink, *, policy="block", capacity=2, grace_s=DEADLINE_S, batch=1, on_error="stop"):
+    pipeline = Pipeline(grace_s=grace_s)
+    items = pipeline.add_source("camera", source, capacity=capacity, policy=policy, on_error=on_error)
+    results = pipeline.add_stage("segment", stage, [items], batch=batch, capacity=capacity, policy="block")
+    pipeline.add_sink("file", sink, [results])
+    return pipeline
+
+
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.002)
+
+
+def run_within_deadline(pipeline: Pipeline) -> None:
+    pipeline.start()
+    assert pipeline.wait(DEADLINE_S), f"not ended: {pipeline.snapshot()}"
+
+
+def wait_until_full(pipeline: Pipeline) -> None:
+    """The sink of `build` holds its first item, and a put waits for room at each channel."""
+
+    def is_full() -> bool:
+        channels = pipeline.snapshot()["channels"]
+        return channels["segment"]["taken"] == 1 and all(c["waiting"] == 1 for c in channels.values())
+
+    wait_for(is_full)
+
+
+def assert_balanced(pipeline: Pipeline, *, captured: int, delivered: int, **dropped: int) -> None:
+    ledger = pipeline.ledger()
+    assert ledger.in_flight == 0
+    assert (ledger.captured, ledger.delivered) == (captured, delivered)
+    assert {cause: n for cause, n in ledger.dropped.items() if n} == {c: n for c, n in dropped.items() if n}
+    assert ledger.captured + ledger.created == ledger.delivered + sum(ledger.dropped.values())
+
+
 @pytest.fixture
 def parts() -> SimpleNamespace:
-    """The classes above, and `made(cls, *args, **kwargs)`."""
+    """The classes and functions above, and `made(cls, *args, **kwargs)`."""
     return SimpleNamespace(
         Numbers=Numbers,
         Blocked=Blocked,
         Work=Work,
         Collect=Collect,
+        **{f.__name__: f for f in (build, wait_for, run_within_deadline, wait_until_full, assert_balanced)},
         made=lambda cls, *args, **kwargs: Made(lambda: cls(*args, **kwargs)),
     )

@@ -12,6 +12,7 @@ import pytest
 
 from streamseg.zoo.catalog import PublishedWeights
 from streamseg.zoo.download import Patience
+from streamseg.zoo.pull import pull
 
 
 @dataclass
@@ -145,3 +146,23 @@ class Listener:
 @pytest.fixture
 def listener():
     return Listener()
+
+
+@pytest.fixture
+def get(tmp_path, hasty, listener):
+    """Pull into tmp_path/cache."""
+
+    def run(entry, **options):
+        return pull(entry, tmp_path / "cache", watcher=listener, patience=hasty, **options)
+
+    return run
+
+
+@pytest.fixture
+def beside():
+    """Names in the folder of a file, but for locks, which the system may leave."""
+
+    def names(path):
+        return sorted(p.name for p in path.parent.iterdir() if not p.name.endswith(".lock"))
+
+    return names

@@ -17,7 +17,7 @@ from streamseg.capture.synthetic_source import parse_synthetic
 from streamseg.config import load_config
 from streamseg.datasets.coco import CocoDataset, read_coco
 from streamseg.engines.load import load_engine
-from streamseg.engines.locate import read_info
+from streamseg.engines.locate import list_engines, read_info
 from streamseg.engines.sidecar import file_sha256
 from streamseg.errors import EngineError
 from streamseg.evaluation.contact_sheet import contact_sheet, worst
@@ -96,7 +96,7 @@ def _measured(
 
 def _record(path: Path, runtime: str, began: float) -> dict[str, Any]:
     return {
-        "engine": str(path),
+        "engine": next((name for name, bundled in list_engines().items() if bundled == path), str(path)),
         "engine_sha256": file_sha256(path),
         "runtime": runtime,
         "seconds": round(time.monotonic() - began, 3),

@@ -47,9 +47,7 @@ def _by_name(names: Sequence[str], owner: str) -> dict[str, int]:
     for index, name in enumerate(names):
         key = name.strip().casefold()
         if key in found:
-            raise DatasetError(
-                f"{owner}: classes {names[found[key]]!r} and {name!r} have one name; rename one"
-            )
+            raise DatasetError(f"{owner}: classes {names[found[key]]!r} and {name!r} differ only by case")
         found[key] = index
     return found
 

@@ -100,6 +100,7 @@ class _Side:
         engine = load_engine(path, runtime, precision)
         self.info = engine.info
         self.record = EngineRecord(str(path), digest, engine.runtime)
+        self.label = f"{path.name}, {engine.runtime}"
         self.ms: list[float] = []
         self._segmenter = Segmenter(engine, score=least_score)
 
@@ -231,8 +232,8 @@ def _drawn(
     names = sides[0].info.classes
     canvas = side_by_side(
         frame,
-        (first, f"reference: {sides[0].record.runtime}"),
-        (second, f"candidate: {sides[1].record.runtime}"),
+        (first, f"reference: {sides[0].label}"),
+        (second, f"candidate: {sides[1].label}"),
         difference(compared),
         names,
     )

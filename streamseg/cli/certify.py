@@ -39,7 +39,7 @@ def certify(
     max_count_change: Annotated[float | None, share("Change of how many reach the score; 0.1.")] = None,
     min_iou: Annotated[float | None, share("Mask IoU that 95 % reach; 0.85.")] = None,
     max_boundary: Annotated[float | None, share("Mean boundary error / frame diagonal; 0.001.")] = None,
-    max_score_shift: Annotated[float | None, share("p95 of the score shift; 0.06.")] = None,
+    max_score_shift: Annotated[float | None, share("p95 of the score shift; 0.08.")] = None,
     cache: CacheFolder = None,
     verbose: Verbose = 0,
 ) -> None:

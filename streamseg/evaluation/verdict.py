@@ -32,7 +32,7 @@ class Thresholds:
     """Least mask IoU that 95 % of the pairs reach."""
     max_boundary: float = 0.001
     """Largest mean boundary error, as a share of the frame's diagonal (0.001: 1.5 pixels at 1280×720)."""
-    max_score_shift: float = 0.06
+    max_score_shift: float = 0.08
     """Largest p95 of the absolute score shift."""
     min_instances: int = 20
     """Fewer instances of the reference than this are not enough to judge."""

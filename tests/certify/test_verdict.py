@@ -42,7 +42,7 @@ def test_good_figures_pass():
         ({"candidate": 221}, "(+10.5%)"),
         ({"iou": {"p1": 0.1, "p5": 0.84, "p50": 0.99, "mean": 0.98}}, "mask IoU p5 is 0.840, at least 0.85"),
         ({"boundary_share": 0.0011}, "boundary error is 0.11% of the frame's diagonal on average"),
-        ({"score_shift": {"mean": 0, "p95": 0.061, "max": 0.2}}, "score shift p95 is 0.061, allowed 0.06"),
+        ({"score_shift": {"mean": 0, "p95": 0.081, "max": 0.2}}, "score shift p95 is 0.081, allowed 0.08"),
     ],
 )
 def test_each_threshold_names_itself(worse, said):

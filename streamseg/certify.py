@@ -59,6 +59,8 @@ def certify_engine(
     compared with itself, or the candidate is bundled. Raises EngineError (different classes), ConfigError (an
     engine that does not list scores as low as `score` − `margin`), SourceError, SinkError.
     """
+    if frames < 1:
+        raise ConfigError(f"frames: {frames}, at least 1 is needed")
     _check(candidate, reference, score - margin)
     _check_outputs(candidate, json)
     sink = ImageSink(pictures, "png") if pictures else None

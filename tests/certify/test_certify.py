@@ -153,6 +153,11 @@ def test_an_engine_that_lists_too_little_is_refused(tiny_engine_path, copy_of, f
         certify_engine(copy_of, tiny_engine_path, footage, **(HOW | {"score": 0.5}))
 
 
+def test_no_frames_are_no_comparison(tiny_engine_path, copy_of, footage):
+    with pytest.raises(ConfigError, match="frames: 0, at least 1 is needed"):
+        certify_engine(copy_of, tiny_engine_path, footage, **(HOW | {"frames": 0}))
+
+
 def test_what_cannot_be_written_is_said_before_anything_runs(tiny_engine_path, copy_of, footage, tmp_path):
     ran = []
     (tmp_path / "file").touch()

@@ -34,6 +34,8 @@ class Agreement:
     """(n,) IoU of the masks cut at one half; 1 where both are empty."""
     cells_differ: FloatArray
     """(n,) share of mask cells that differ by more than two levels."""
+    reference_row: NDArray[np.int64]
+    """(n, 2) frame of the batch, and row of the reference in it."""
     only_reference: int
     """Instances of the reference, above the score asked for, without a partner."""
     only_other: int
@@ -58,6 +60,7 @@ def compare(reference: EngineOutputs, other: EngineOutputs, *, min_score: float 
     the weakest may have been cut off on the other side: what does not beat its last score is not missed.
     """
     rows: list[tuple[float, float, float, float]] = []
+    places: list[tuple[int, int]] = []
     lonely = [0, 0]
     for b in range(len(reference.count)):
         pairs = _match(reference, other, b)
@@ -67,8 +70,9 @@ def compare(reference: EngineOutputs, other: EngineOutputs, *, min_score: float 
             lonely[side] += sum(bool(outputs.scores[b, i] > floors[side]) for i in alone)
         strong = {i: j for i, j in pairs.items() if reference.scores[b, i] >= min_score}
         rows += [_differences(reference, other, b, i, j) for i, j in strong.items()]
+        places += [(b, i) for i in strong]
     score, box, mask, cells = np.array(rows, np.float32).reshape(-1, 4).T
-    return Agreement(score, box, mask, cells, lonely[0], lonely[1])
+    return Agreement(score, box, mask, cells, np.array(places, np.int64).reshape(-1, 2), lonely[0], lonely[1])
 
 
 def _cut(outputs: EngineOutputs, b: int) -> float:

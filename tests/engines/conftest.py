@@ -25,6 +25,6 @@ def tiny_checkpoint(tiny_model: Yolact, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 def pictures() -> NDArray[np.uint8]:
     """(3, 64, 96, 3): noise, soft blobs, black."""
-    from streamseg.export.onnx_export import sample_frames
+    from streamseg.export.check import sample_frames
 
     return np.concatenate([sample_frames((64, 96)), np.zeros((1, 64, 96, 3), np.uint8)])

@@ -22,6 +22,7 @@ __all__ = [
     "Speed",
     "WorstFrame",
     "describe",
+    "is_bundled",
     "require_passed",
     "write_json",
 ]
@@ -113,12 +114,17 @@ class Certificate:
     def is_kept(self) -> bool:
         """Whether it belongs into the candidate's sidecar: it says something of that file, which is not part
         of the package."""
-        bundled = Path(self.candidate.path) in list_engines().values()
-        return self.verdict != "not enough" and not self.compares_itself and not bundled
+        judged = self.verdict != "not enough" and not self.compares_itself
+        return judged and not is_bundled(Path(self.candidate.path))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
         return asdict(self)
+
+
+def is_bundled(engine: Path) -> bool:
+    """Whether a file is one of the package's own, beside which nothing is written."""
+    return engine.resolve() in {path.resolve() for path in list_engines().values()}
 
 
 def require_passed(certificate: Certificate) -> None:

@@ -12,10 +12,18 @@ from typing import Self
 import numpy as np
 
 from streamseg.capture.sampling import sampled_frames
-from streamseg.certificate import Certificate, EngineRecord, Footage, Speed, WorstFrame, write_json
+from streamseg.certificate import (
+    Certificate,
+    EngineRecord,
+    Footage,
+    Speed,
+    WorstFrame,
+    is_bundled,
+    write_json,
+)
 from streamseg.engines.certificate import CERTIFICATE
 from streamseg.engines.load import load_engine
-from streamseg.engines.locate import list_engines, read_info
+from streamseg.engines.locate import read_info
 from streamseg.engines.sidecar import file_sha256, sidecar_path, write_section
 from streamseg.errors import ConfigError, EngineError
 from streamseg.evaluation.comparison import Comparison, FrameComparison, compare_frame, difference
@@ -174,7 +182,7 @@ def _check(candidate: Path, reference: Path, least_score: float) -> None:
 
 def _check_outputs(candidate: Path, json: Path | None) -> None:
     """Raise SinkError for what could not be written a minute later."""
-    if candidate not in list_engines().values():
+    if not is_bundled(candidate):
         check_file_writable(sidecar_path(candidate))
     if json:
         check_file_writable(json)

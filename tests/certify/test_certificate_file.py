@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from streamseg.certificate import is_bundled
 from streamseg.engines.certificate import certificate_of, check_certificate, needs_certificate
 from streamseg.engines.locate import list_engines
 from streamseg.engines.sidecar import file_sha256, sidecar_path, write_section
@@ -93,3 +94,11 @@ def test_a_damaged_one_says_what_to_do(engine, section):
     sidecar_path(engine).write_text(json.dumps({"certificate": section}))
     with pytest.raises(EngineError, match=r"a\.engine\.json: damaged certificate; certify again"):
         check_certificate(engine)
+
+
+def test_the_packages_own_engines_are_known_however_they_are_named(engine, monkeypatch):
+    bundled = list_engines()["compact"]
+    monkeypatch.chdir(bundled.parent)
+    assert is_bundled(bundled)
+    assert is_bundled(Path(bundled.name))
+    assert not is_bundled(engine)

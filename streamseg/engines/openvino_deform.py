@@ -26,9 +26,9 @@ def deform_conv_extension() -> Any:
 
 def _translated(node: Any) -> Any:
     """DeformConv with all five inputs, as torchvision.ops.deform_conv2d exports it; other forms raise."""
-    groups = node.get_attribute("group", 1), node.get_attribute("offset_group", 1)
-    if node.get_input_size() != INPUTS or groups != (1, 1):
-        raise ValueError(f"DeformConv with {node.get_input_size()} inputs and groups {groups}")
+    offset_groups = node.get_attribute("offset_group", 1)
+    if node.get_input_size() != INPUTS or offset_groups != 1:
+        raise ValueError(f"DeformConv with {node.get_input_size()} inputs and {offset_groups} offset groups")
     x, weights, offsets, bias, factors = (node.get_input(i) for i in range(INPUTS))
     top, left, bottom, right = node.get_attribute("pads", [0, 0, 0, 0])
     operations = openvino.opset8
@@ -41,6 +41,7 @@ def _translated(node: Any) -> Any:
         [bottom, right],
         list(node.get_attribute("dilations", [1, 1])),
         mask=factors,
+        group=node.get_attribute("group", 1),
         bilinear_interpolation_pad=True,  # beyond the border is zero, and interpolated with what is inside
     )
     per_channel = operations.unsqueeze(bias, np.array([0, 2, 3], np.int64))

@@ -13,7 +13,7 @@ from streamseg.engines.openvino_deform import deform_conv_extension
 from streamseg.engines.openvino_quiet import openvino
 
 
-def write_model(path: Path, stride: int, **attributes: Any) -> None:
+def write_model(path: Path, stride: int, group: int = 1, **attributes: Any) -> None:
     rng = np.random.default_rng(0)
     side = 8 // stride
     inputs = [
@@ -21,8 +21,8 @@ def write_model(path: Path, stride: int, **attributes: Any) -> None:
         for name, width, size in (("x", 4, 8), ("offsets", 18, side), ("factors", 9, side))
     ]
     output = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-    weights = numpy_helper.from_array(rng.normal(size=(5, 4, 3, 3)).astype(np.float32), "weights")
-    bias = numpy_helper.from_array(np.arange(5, dtype=np.float32), "bias")
+    weights = numpy_helper.from_array(rng.normal(size=(6, 4 // group, 3, 3)).astype(np.float32), "weights")
+    bias = numpy_helper.from_array(np.arange(6, dtype=np.float32), "bias")
     node = helper.make_node(
         "DeformConv",
         ["x", "weights", "offsets", "bias", "factors"],
@@ -30,6 +30,7 @@ def write_model(path: Path, stride: int, **attributes: Any) -> None:
         kernel_shape=[3, 3],
         pads=[1, 1, 1, 1],
         strides=[stride, stride],
+        group=group,
         **attributes,
     )
     graph = helper.make_graph([node], "deform", inputs, [output], [weights, bias])
@@ -42,10 +43,10 @@ def read(path: Path) -> Any:
     return core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-def test_equals_onnx_runtime(tmp_path: Path, stride: int) -> None:
+@pytest.mark.parametrize(("stride", "group"), [(1, 1), (2, 1), (1, 2)])
+def test_equals_onnx_runtime(tmp_path: Path, stride: int, group: int) -> None:
     """Offsets of several cells: many places lie beyond the border, or between it and the first cell."""
-    write_model(tmp_path / "d.onnx", stride)
+    write_model(tmp_path / "d.onnx", stride, group)
     rng, side = np.random.default_rng(1), 8 // stride
     feeds = {
         "x": rng.normal(size=(2, 4, 8, 8)).astype(np.float32),
@@ -61,5 +62,5 @@ def test_equals_onnx_runtime(tmp_path: Path, stride: int) -> None:
 
 def test_other_forms_are_refused(tmp_path: Path) -> None:
     write_model(tmp_path / "d.onnx", 1, offset_group=2)
-    with pytest.raises(Exception, match="groups"):
+    with pytest.raises(Exception, match="2 offset groups"):
         read(tmp_path / "d.onnx")

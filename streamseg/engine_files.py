@@ -12,7 +12,7 @@ from streamseg.zoo.catalog import PUBLISHED
 from streamseg.zoo.pull import pull
 from streamseg.zoo.watch import Watcher
 
-__all__ = ["check_exportable", "describe_engines", "export_engine"]
+__all__ = ["check_exportable", "describe_engines", "export_engine", "parse_size"]
 
 
 def check_exportable(model: str) -> None:
@@ -60,7 +60,7 @@ def export_engine(
 
     if Path(output).suffix != ".onnx":
         raise ConfigError(f"{output}: an engine file ends in .onnx")
-    input_hw = _size(size) if size else None
+    input_hw = parse_size(size) if size else None
     if model.endswith(".pth"):
         if weights or size:
             raise ConfigError(f"{model}: a streamseg checkpoint has its own weights and size")
@@ -89,7 +89,8 @@ def _published_weights(model: str, cache_dir: str | None, watcher: Watcher | Non
     return str(pull(PUBLISHED[model], cache_dir, watcher=watcher).path)
 
 
-def _size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width of `HxW`, pixels. Raises ConfigError."""
     match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", text)
     if match is None:
         raise ConfigError(f"--size {text}: expected HEIGHTxWIDTH in pixels, such as 550x550")

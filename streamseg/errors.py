@@ -11,6 +11,7 @@ StreamsegError              one line for the user, an exit code for the shell
 ├── CheckpointError         a weights file that cannot be read or does not fit the model
 │   └── DownloadFailed      published weights that could not be fetched (zoo/download.py)
 ├── DatasetError            annotations or images that cannot be used
+├── TrainingError           a training run that diverged or could not be saved
 ├── NotCertified            an engine that differs too much from its reference, or cannot be judged
 ├── SinkError               an output that cannot be opened or written
 ├── StuckStage              a part of the pipeline that does not end (pipeline/pipeline.py)
@@ -31,6 +32,7 @@ __all__ = [
     "SourceError",
     "SourceTimeout",
     "StreamsegError",
+    "TrainingError",
 ]
 
 
@@ -78,6 +80,10 @@ class CheckpointError(StreamsegError):
 
 class DatasetError(StreamsegError):
     exit_code = 6
+
+
+class TrainingError(StreamsegError):
+    exit_code = 1
 
 
 class SinkError(StreamsegError):

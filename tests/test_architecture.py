@@ -40,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 UNRESTRICTED = {"app", "engine_files", "outputs", "published", "report", "stages", "streaming", "demo"}
 UNRESTRICTED |= {"certificate", "certify", "cli", "doctor", "engine_build", "evaluate", "recipes"}
+UNRESTRICTED |= {"train", "train_data"}
 
 # Vendor package → rooms that may import it.
 VENDORS: dict[str, set[str]] = {

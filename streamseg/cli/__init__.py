@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from streamseg.cli import build, certify, data, demo, doctor, engines, eval, export, models, run
+from streamseg.cli import build, certify, data, demo, doctor, engines, eval, export, models, run, train
 from streamseg.cli.verbosity import is_debugging
 from streamseg.errors import StreamsegError
 
@@ -29,6 +29,7 @@ app.command("export")(export.export)
 app.command("build")(build.build)
 app.command("certify")(certify.certify)
 app.add_typer(data.data, name="data")
+app.command("train")(train.train)
 app.command("eval")(eval.evaluate)
 app.command("engines")(engines.engines)
 app.add_typer(models.models, name="models")

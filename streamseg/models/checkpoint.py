@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from streamseg.errors import CheckpointError
+from streamseg.errors import CheckpointError, ConfigError
 from streamseg.models.archive import read_archive, write_archive
-from streamseg.models.catalog import CONFIGS, build_model
 from streamseg.models.layouts import our_state
 from streamseg.models.network import NETWORK_NAMES, Network, build_network
-from streamseg.models.yolact import Yolact
 
-__all__ = ["load_checkpoint", "load_weights", "save_checkpoint"]
+__all__ = ["load_checkpoint", "load_weights", "load_weights_but_classes", "save_checkpoint"]
 
 WRAPPERS = ("state_dict", "model")
 """Under what key files keep the weights that hold more than them."""
@@ -24,14 +22,14 @@ SIMILAR = 0.5
 """Share of equal tensors from which on a file is called alike; ResNet-50 and -101 share 54 %."""
 
 
-def save_checkpoint(model: Yolact, state: Mapping[str, Tensor], path: Path) -> None:
+def save_checkpoint(model: Network, state: Mapping[str, Tensor], path: Path) -> None:
     """Write `state`, weights for `model`, in our own format."""
     config = model.config
     header = {"model": config.name, "classes": list(config.classes), "input_hw": list(config.input_hw)}
     write_archive({"streamseg": header, "state_dict": dict(state)}, path)
 
 
-def load_checkpoint(path: str | Path) -> Yolact:
+def load_checkpoint(path: str | Path) -> Network:
     """The network of a file in our own format, in eval mode. Raises CheckpointError."""
     path = Path(path)
     content = read_archive(path)
@@ -41,12 +39,15 @@ def load_checkpoint(path: str | Path) -> Yolact:
     name: Any = header.get("model")
     classes: Any = header.get("classes")
     size: Any = header.get("input_hw")
-    if not isinstance(name, str) or name not in CONFIGS:
-        raise CheckpointError(f"{path}: model {name!r} is unknown here; known: {', '.join(CONFIGS)}")
+    if not isinstance(name, str) or name not in NETWORK_NAMES:
+        raise CheckpointError(f"{path}: model {name!r} is unknown here; known: {', '.join(NETWORK_NAMES)}")
     if not _are_classes(classes) or not _is_size(size):
         raise CheckpointError(f"{path}: damaged header (classes {classes!r}, input_hw {size!r})")
-    model = build_model(name, classes, (size[0], size[1]))
-    _load_state(model, content["state_dict"], path)
+    try:
+        model = build_network(name, classes, (size[0], size[1]))
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: damaged header ({error})") from error
+    _load_state(model, _named(content["state_dict"], path), path)
     return model.eval()
 
 
@@ -54,9 +55,35 @@ def load_weights(model: Network, path: str | Path) -> None:
     """Load published weights of any known layout, or our own file, into `model`. Raises CheckpointError,
     which says what is missing, unexpected or of another shape, and what model the file looks like."""
     path = Path(path)
+    _load_state(model, _read_state(path), path)
+
+
+def load_weights_but_classes(model: Network, path: str | Path) -> tuple[str, ...]:
+    """The same, but layers with a part for every class stay as they are where the file has them for another
+    number of classes. Returns their names. Raises CheckpointError."""
+    path = Path(path)
+    given, wanted = our_state(_read_state(path)), _shapes(model)
+    with torch.device("meta"):
+        other = _shapes(build_network(model.config.name, (*model.config.classes, "one more")))
+    spared = {
+        key
+        for key, shape in wanted.items()
+        if shape != other[key] and key in given and _kind(given[key]) != shape
+    }
+    _load_state(model, {key: value for key, value in given.items() if key not in spared}, path, spared)
+    return tuple(dict.fromkeys(key.rpartition(".")[0] for key in wanted if key in spared))
+
+
+def _read_state(path: Path) -> Mapping[str, Any]:
     content = read_archive(path)
     wrapped = (content[key] for key in WRAPPERS if isinstance(content.get(key), dict))
-    _load_state(model, next(wrapped, content), path)
+    return _named(next(wrapped, content), path)
+
+
+def _named(state: Mapping[Any, Any], path: Path) -> Mapping[str, Any]:
+    if not all(isinstance(key, str) for key in state):
+        raise CheckpointError(f"{path}: not a state_dict (its keys are no names)")
+    return state
 
 
 def _are_classes(value: object) -> bool:
@@ -71,12 +98,10 @@ def _is_counter(key: str) -> bool:
     return key.endswith(".num_batches_tracked")
 
 
-def _load_state(model: Network, state: Mapping[Any, Any], path: Path) -> None:
-    if not all(isinstance(key, str) for key in state):
-        raise CheckpointError(f"{path}: not a state_dict (its keys are no names)")
+def _load_state(model: Network, state: Mapping[str, Any], path: Path, spared: Collection[str] = ()) -> None:
     # Nothing reads BatchNorm's counter here; old files lack it and some writers store it as (1,).
     given = {key: value for key, value in our_state(state).items() if not _is_counter(key)}
-    wanted = _shapes(model)
+    wanted = {key: shape for key, shape in _shapes(model).items() if key not in spared}
     problems = []
     missing = [key for key in wanted if key not in given]
     unexpected = [key for key in given if key not in wanted]

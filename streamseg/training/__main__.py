@@ -10,7 +10,6 @@ from pathlib import Path
 
 from streamseg.errors import StreamsegError
 from streamseg.training.compact import train_compact
-from streamseg.training.trainer import Settings
 
 
 def main() -> int:
@@ -26,8 +25,7 @@ def main() -> int:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
-        settings = Settings(minutes=options.minutes, processes=options.processes)
-        train_compact(options.data, options.out, settings, options.seed)
+        train_compact(options.data, options.out, options.minutes, options.processes, options.seed)
     except StreamsegError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamseg.training.canvas import Canvas, Region
 from streamseg.training.photos import OTHER, Item, Photo
 
-__all__ = ["jitter_colours", "paste_item", "paste_sprite", "view_of_photo"]
+__all__ = ["draw_view", "jitter_colours", "paste_item", "paste_sprite", "view_of_photo", "window_matrix"]
 
 Rng = np.random.Generator
 Matrix = NDArray[np.float64]
@@ -29,12 +29,24 @@ def view_of_photo(rng: Rng, photo: Photo, size_hw: tuple[int, int]) -> Canvas:
         zoom, stretch = np.exp(rng.uniform(np.log(0.6), np.log(2.2))), np.exp(rng.uniform(-0.2, 0.2))
     window = np.array([w / zoom * stretch, h / zoom / stretch])
     corner = rng.uniform(np.minimum(0, [w, h] - window), np.maximum(0, [w, h] - window))
+    matrix = window_matrix(corner, window, size_hw, mirror=rng.random() < 0.5)
+    return draw_view(photo, matrix, size_hw, FILL_BGR)
+
+
+def window_matrix(
+    corner: NDArray[np.float64], window: NDArray[np.float64], size_hw: tuple[int, int], *, mirror: bool
+) -> Matrix:
+    """(2, 3) what takes the window (x y of its corner, width and height, pixels) to the whole canvas."""
     scale = np.array(size_hw[::-1]) / window
     matrix = np.array([[scale[0], 0, -corner[0] * scale[0]], [0, scale[1], -corner[1] * scale[1]]])
-    if rng.random() < 0.5:
+    if mirror:
         matrix[0] = [-matrix[0, 0], 0, size_hw[1] - matrix[0, 2]]
-    image = warp(photo.image, matrix, size_hw, FILL_BGR)
-    canvas = Canvas(image, photo.counted)
+    return matrix
+
+
+def draw_view(photo: Photo, matrix: Matrix, size_hw: tuple[int, int], fill_bgr: Sequence[float]) -> Canvas:
+    """The photograph and its objects as `matrix` moves them; `fill_bgr` where there is none of it."""
+    canvas = Canvas(warp(photo.image, matrix, size_hw, fill_bgr), photo.counted, name=photo.name)
     for item in photo.items:
         if item.class_id != OTHER or item.ignore:
             canvas.regions.append(region_of_item(item, matrix, size_hw))
@@ -68,11 +80,15 @@ def warp(
 def region_of_item(item: Item, matrix: Matrix, size_hw: tuple[int, int]) -> Region:
     """The item's region after `matrix`."""
     rings = [polygon @ matrix[:, :2].T + matrix[:, 2] for polygon in item.polygons]
-    whole = sum(abs(float(cv2.contourArea(ring.astype(np.float32)))) for ring in rings)
-    return Region(item.class_id, item.ignore, fill(rings, size_hw), whole)
+    areas = [float(cv2.contourArea(ring.astype(np.float32), oriented=True)) for ring in rings]
+    # Holes run the other way round than what they are in.
+    whole = abs(sum(areas)) if item.even_odd else sum(abs(area) for area in areas)
+    return Region(item.class_id, item.ignore, fill(rings, size_hw, even_odd=item.even_odd), whole)
 
 
-def fill(rings: Sequence[NDArray[np.floating]], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+def fill(
+    rings: Sequence[NDArray[np.floating]], size_hw: tuple[int, int], *, even_odd: bool = False
+) -> NDArray[np.uint8]:
     """(H, W) uint8: 255 where a pixel is covered by half or more, 0 elsewhere.
 
     cv2.fillPoly also draws every pixel that the outline touches, which makes objects half a pixel too large
@@ -86,7 +102,9 @@ def fill(rings: Sequence[NDArray[np.floating]], size_hw: tuple[int, int]) -> NDA
         return mask
     fine = np.zeros(((y1 - y0) * FINE, (x1 - x0) * FINE), np.uint8)
     moved = [np.clip((ring - (x0, y0)) * FINE - 0.5, -16000, 16000) for ring in rings]
-    cv2.fillPoly(fine, [np.round(ring * 8).astype(np.int32) for ring in moved], 255, cv2.LINE_8, shift=3)
+    eighths = [np.round(ring * 8).astype(np.int32) for ring in moved]
+    for group in [eighths] if even_odd else [[ring] for ring in eighths]:
+        cv2.fillPoly(fine, group, 255, cv2.LINE_8, shift=3)
     coarse = cv2.resize(fine, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
     mask[y0:y1, x0:x1] = np.where(coarse >= 128, 255, 0)
     return mask

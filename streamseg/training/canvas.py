@@ -39,10 +39,16 @@ class Sample:
     """(n,) 0-based foreground class."""
     masks: NDArray[np.uint8]
     """(n, mh, mw) share of each cell that the object covers, × 255."""
+    segments: NDArray[np.uint8]
+    """(n, mh/2, mw/2) the same of cells twice as large."""
+    centres: NDArray[np.float32]
+    """(n, 2) mean x and y of the object's pixels, in pixels of the input."""
     ignored: NDArray[np.float32]
     """(m, 4) x1 y1 x2 y2, relative."""
     counted: NDArray[np.bool_]
     """(C,) classes whose absence from the annotations means absence from the picture."""
+    name: str = ""
+    """Of the file that the picture is mostly made of."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,6 +58,7 @@ class Canvas:
     image: NDArray[np.uint8]
     counted: NDArray[np.bool_]
     regions: list[Region] = field(default_factory=list)
+    name: str = ""
 
     def paste(self, colours: NDArray[np.uint8], alpha: NDArray[np.uint8], region: Region) -> None:
         """Lay an object over everything: `colours` (H, W, 3) where `alpha` (H, W) uint8 says so."""
@@ -62,10 +69,14 @@ class Canvas:
             other.mask[alpha >= 128] = 0
         self.regions.append(region)
 
-    def sample(self, mask_hw: tuple[int, int]) -> Sample:
-        """The finished sample; regions too small, or hidden too much, become ignored ones."""
+    def sample(self, mask_hw: tuple[int, int], *, interpolation: int = cv2.INTER_AREA) -> Sample:
+        """The finished sample; regions too small, or hidden too much, become ignored ones.
+
+        `interpolation`, cv2's, brings masks to `mask_hw`: by area, or INTER_LINEAR as the originals did.
+        """
         h, w = self.image.shape[:2]
-        boxes, classes, masks, ignored = [], [], [], []
+        kept: list[Region] = []
+        boxes, ignored = [], []
         for region in self.regions:
             x, y, bw, bh = cv2.boundingRect(region.mask)
             if not bw:
@@ -76,13 +87,26 @@ class Canvas:
                 ignored.append(box)
             else:
                 boxes.append(box)
-                classes.append(region.class_id)
-                masks.append(cv2.resize(region.mask, mask_hw[::-1], interpolation=cv2.INTER_AREA))
+                kept.append(region)
+
+        def resized(size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+            masks = [cv2.resize(r.mask, size_hw[::-1], interpolation=interpolation) for r in kept]
+            return np.array(masks, np.uint8).reshape(-1, *size_hw)
+
         return Sample(
-            self.image,
-            np.array(boxes, np.float32).reshape(-1, 4),
-            np.array(classes, np.int64),
-            np.array(masks, np.uint8).reshape(-1, *mask_hw),
-            np.array(ignored, np.float32).reshape(-1, 4),
-            self.counted,
+            image=self.image,
+            boxes=np.array(boxes, np.float32).reshape(-1, 4),
+            classes=np.array([region.class_id for region in kept], np.int64),
+            masks=resized(mask_hw),
+            segments=resized((mask_hw[0] // 2, mask_hw[1] // 2)),
+            centres=np.array([centre(region.mask) for region in kept], np.float32).reshape(-1, 2),
+            ignored=np.array(ignored, np.float32).reshape(-1, 4),
+            counted=self.counted,
+            name=self.name,
         )
+
+
+def centre(mask: NDArray[np.uint8]) -> tuple[float, float]:
+    """Mean x and y of the pixels of a mask that is not empty; the first pixel is at 0."""
+    moments = cv2.moments(mask, binaryImage=True)
+    return moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]

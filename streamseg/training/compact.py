@@ -12,17 +12,22 @@ import torch
 from streamseg.datasets.photo_sets import PHOTO_SETS, read_split
 from streamseg.models.catalog import build_model
 from streamseg.models.efficientnet import EfficientNetLite
+from streamseg.training.losses import SOFT
 from streamseg.training.mixture import Batch, Mixture, batches
-from streamseg.training.parallel import run_ranks
+from streamseg.training.objective import YolactObjective
+from streamseg.training.parallel import Place, run_ranks
 from streamseg.training.photos import load_photos
 from streamseg.training.pretrained import load_pretrained
-from streamseg.training.trainer import Settings, train
+from streamseg.training.schedule import Settings
+from streamseg.training.trainer import train
 
 __all__ = ["make_mixture", "train_compact"]
 
 log = logging.getLogger(__name__)
 
 BATCH_PER_RANK = 6
+SMALL_UNTIL = 0.35
+"""Share of the run on small pictures; see `Settings`."""
 
 
 def make_mixture(data: Path, classes: tuple[str, ...], input_hw: tuple[int, int]) -> Mixture:
@@ -34,28 +39,29 @@ def make_mixture(data: Path, classes: tuple[str, ...], input_hw: tuple[int, int]
     return Mixture(tuple(loaded), input_hw, len(classes), classes.index("shape"))
 
 
-def train_compact(data: Path, out: Path, settings: Settings, seed: int = 1) -> None:
+def train_compact(data: Path, out: Path, minutes: float, processes: int, seed: int = 1) -> None:
     """Train `compact`, its backbone pretrained on ImageNet, and write its checkpoint to `out`.
 
-    Raises DatasetError, MissingDependency.
+    `processes` compute side by side, each with one thread. Raises DatasetError, MissingDependency.
     """
     for photos in PHOTO_SETS:
         images, out_of_it = read_split(data, photos)
         log.info("%s: %d photographs, %d held out", photos.folder, len(images), len(out_of_it))
-    run_ranks(settings.processes, partial(train_rank, data, out, settings, seed))
+    settings = Settings(minutes=minutes, small_until=SMALL_UNTIL, seed=seed)
+    run_ranks(processes, partial(train_rank, data, out, settings))
 
 
-def train_rank(data: Path, out: Path, settings: Settings, seed: int, rank: int) -> None:
+def train_rank(data: Path, out: Path, settings: Settings, place: Place) -> None:
     """The part of one of the processes."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    torch.manual_seed(seed)
+    torch.manual_seed(settings.seed)
     model = build_model("compact")
     assert isinstance(model.backbone, EfficientNetLite)
     load_pretrained(model.backbone)
 
     def stream(size_hw: tuple[int, int], iteration: int) -> Iterator[Batch]:
         make = partial(make_mixture, data, model.config.classes, size_hw)
-        return batches(make, BATCH_PER_RANK, (seed, rank, iteration))
+        return batches(make, BATCH_PER_RANK, (settings.seed, place.rank, iteration))
 
-    progress = train(model, stream, settings, out, rank)
-    log.info("rank %d: %d images in %.1f minutes", rank, progress.images, progress.elapsed_s / 60)
+    progress = train(YolactObjective(model, SOFT, mixed=True), stream, settings, out, place)
+    log.info("rank %d: %d images in %.1f minutes", place.rank, progress.images, progress.elapsed_s / 60)

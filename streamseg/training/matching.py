@@ -48,8 +48,8 @@ def match(priors: Tensor, boxes: Tensor, classes: Tensor, ignored: Tensor) -> Ma
     case, the surest pair first. Priors of which more than 0.7 lie in an ignored region are not background.
     """
     corners = corners_from_centres(priors)
-    target = torch.zeros(len(priors), dtype=torch.int64)
-    row = torch.zeros(len(priors), dtype=torch.int64)
+    target = torch.zeros(len(priors), dtype=torch.int64, device=priors.device)
+    row = torch.zeros_like(target)
     if len(boxes):
         shared = intersection(boxes, corners)
         iou = shared / (area(boxes)[:, None] + area(corners)[None] - shared)

@@ -17,7 +17,7 @@ from streamseg.training.augment import jitter_colours, paste_item, paste_sprite,
 from streamseg.training.canvas import Canvas, Region, Sample
 from streamseg.training.photos import Item, Photo
 
-__all__ = ["Batch", "Mixture", "batches"]
+__all__ = ["Batch", "Mixture", "batches", "collate", "mask_size"]
 
 SCENE_SIZES_HW = ((320, 448), (360, 640), (480, 640), (540, 960))
 """Scenes are drawn at one of these and resized as a video would be."""
@@ -36,9 +36,35 @@ class Batch:
     classes: list[Tensor]
     masks: list[Tensor]
     """B of (n, mh, mw) uint8, 255 = the cell is all object."""
+    segments: list[Tensor]
+    """B of (n, mh/2, mw/2) uint8, the same."""
+    centres: list[Tensor]
+    """B of (n, 2), pixels of the input."""
     ignored: list[Tensor]
     counted: Tensor
     """(B, C) bool."""
+    names: tuple[str, ...]
+    """Files that the pictures are made of, for messages."""
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on `device`."""
+        if device == self.images.device:
+            return self
+
+        def moved(tensors: list[Tensor]) -> list[Tensor]:
+            return [tensor.to(device) for tensor in tensors]
+
+        return Batch(
+            images=self.images.to(device),
+            boxes=moved(self.boxes),
+            classes=moved(self.classes),
+            masks=moved(self.masks),
+            segments=moved(self.segments),
+            centres=moved(self.centres),
+            ignored=moved(self.ignored),
+            counted=self.counted.to(device),
+            names=self.names,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,11 +82,6 @@ class Mixture:
     """Part of the photographs that get synthetic shapes pasted on."""
     paste_share: float = 0.5
     """Part of the photographs that get cut-outs of others pasted on."""
-
-    @property
-    def mask_hw(self) -> tuple[int, int]:
-        """Size of the prototypes: twice the stride-8 map."""
-        return 2 * -(-self.input_hw[0] // 8), 2 * -(-self.input_hw[1] // 8)
 
     def cut_outs(self) -> dict[int, list[tuple[Photo, Item]]]:
         """All objects that may be pasted, by class."""
@@ -90,7 +111,7 @@ class Mixture:
                     cv2.GaussianBlur(canvas.image, (0, 0), rng.uniform(0.4, 1.3)), np.uint8
                 )
             canvas.image = jitter_colours(rng, canvas.image)
-            yield canvas.sample(self.mask_hw)
+            yield canvas.sample(mask_size(self.input_hw))
 
     def _photo(self, rng: np.random.Generator, cut_outs: dict[int, list[tuple[Photo, Item]]]) -> Canvas:
         shares = [share for share, _ in self.photos]
@@ -138,6 +159,11 @@ def _resized(mask: NDArray[np.bool_], size_hw: tuple[int, int]) -> NDArray[np.ui
     return np.where(soft >= 128, 255, 0).astype(np.uint8)
 
 
+def mask_size(input_hw: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the networks' masks: twice the stride-8 map."""
+    return 2 * -(-input_hw[0] // 8), 2 * -(-input_hw[1] // 8)
+
+
 class _Stream(IterableDataset[Batch]):
     def __init__(self, make: Callable[[], Mixture], batch_size: int, seed: Sequence[int]) -> None:
         self.make, self.batch_size, self.seed = make, batch_size, seed
@@ -156,8 +182,11 @@ def collate(samples: Sequence[Sample]) -> Batch:
         boxes=[torch.from_numpy(s.boxes) for s in samples],
         classes=[torch.from_numpy(s.classes) for s in samples],
         masks=[torch.from_numpy(s.masks) for s in samples],
+        segments=[torch.from_numpy(s.segments) for s in samples],
+        centres=[torch.from_numpy(s.centres) for s in samples],
         ignored=[torch.from_numpy(s.ignored) for s in samples],
         counted=torch.from_numpy(np.stack([s.counted for s in samples])),
+        names=tuple(s.name for s in samples),
     )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from streamseg.models.yolact import RawHeads
 from streamseg.training.losses import (
     MASK_WEIGHT,
-    MIN_NEGATIVES,
+    SOFT,
     box_window,
     compute_losses,
     conf_loss,
@@ -27,18 +27,21 @@ def batch_of(box: tuple[float, ...], mask: Tensor, class_id: int = 0, counted: T
         boxes=[torch.tensor([box])],
         classes=[torch.tensor([class_id])],
         masks=[mask[None]],
+        segments=[mask[None, ::2, ::2]],
+        centres=[torch.zeros(1, 2)],
         ignored=[torch.zeros(0, 4)],
         counted=counted,
+        names=("",),
     )
 
 
 def test_hardest_negatives_only() -> None:
-    wanted = MIN_NEGATIVES
+    wanted = SOFT.least_negatives
     conf = torch.zeros(1, wanted + 10, 3)
     conf[0, :10, 0] = 20.0  # sure of the background: not hard
     target = torch.zeros(1, wanted + 10, dtype=torch.int64)
 
-    loss = conf_loss(conf, target, COUNTED)
+    loss = conf_loss(conf, target, COUNTED, SOFT.least_negatives)
 
     assert float(loss) == pytest.approx(wanted * log(3), rel=1e-5)
 
@@ -47,7 +50,7 @@ def test_neutral_priors_cost_nothing() -> None:
     target = torch.full((1, 50), -1)
     target[0, 0] = 2
 
-    loss = conf_loss(torch.zeros(1, 50, 3), target, COUNTED)
+    loss = conf_loss(torch.zeros(1, 50, 3), target, COUNTED, SOFT.least_negatives)
 
     assert float(loss) == pytest.approx(log(3))
 
@@ -56,7 +59,7 @@ def test_three_negatives_to_a_positive() -> None:
     target = torch.zeros(1, 400, dtype=torch.int64)
     target[0, :40] = 1
 
-    loss = conf_loss(torch.zeros(1, 400, 3), target, COUNTED)
+    loss = conf_loss(torch.zeros(1, 400, 3), target, COUNTED, 0)
 
     assert float(loss) == pytest.approx(160 * log(3), rel=1e-5)
 
@@ -65,7 +68,7 @@ def test_uncounted_classes_are_not_pushed_down_by_background() -> None:
     conf = torch.zeros(1, 5, 3, requires_grad=True)
     target = torch.zeros(1, 5, dtype=torch.int64)
 
-    conf_loss(conf, target, torch.tensor([[True, False]])).backward()
+    conf_loss(conf, target, torch.tensor([[True, False]]), 5).backward()
 
     assert conf.grad is not None
     assert (conf.grad[..., 1] > 0).all()
@@ -101,14 +104,14 @@ def test_perfect_heads_cost_nothing_and_blank_ones_the_entropy() -> None:
     segmentation[0, 0, 1:3, 1:3] = 30.0
     perfect = perfect_heads(batch, priors, 30.0)
 
-    good = compute_losses(perfect, segmentation, priors, batch)
+    good = compute_losses(perfect, segmentation, priors, batch, SOFT)
     blank = compute_losses(
-        perfect._replace(proto=torch.zeros_like(perfect.proto)), segmentation, priors, batch
+        perfect._replace(proto=torch.zeros_like(perfect.proto)), segmentation, priors, batch, SOFT
     )
 
-    assert float(good.total()) == pytest.approx(0, abs=1e-5)
+    assert sum(float(loss) for loss in good.values()) == pytest.approx(0, abs=1e-5)
     # ln 2 in each of the 6 × 6 cells of the window, by the 4 × 4 cells of the box.
-    assert float(blank.mask) == pytest.approx(MASK_WEIGHT * log(2) * 36 / 16, rel=1e-5)
+    assert float(blank["mask"]) == pytest.approx(MASK_WEIGHT * log(2) * 36 / 16, rel=1e-5)
 
 
 def test_segmentation_of_uncounted_classes_costs_nothing() -> None:

@@ -1,27 +1,34 @@
 """The loop: it learns, stops in time, resumes, and can be run from the shell."""
 
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from streamseg.errors import ConfigError, TrainingError
 from streamseg.models.archive import read_archive
 from streamseg.models.catalog import build_model
 from streamseg.models.checkpoint import load_checkpoint
 from streamseg.training.canvas import Canvas, Region
 from streamseg.training.mixture import Batch, collate
-from streamseg.training.trainer import Progress, Settings, learning_rate, normalise, train
+from streamseg.training.objective import YolactObjective, normalise
+from streamseg.training.schedule import Progress, Settings, learning_rate
+from streamseg.training.trainer import Observer, train
 
 SIZE_HW = (64, 96)
-SETTINGS = Settings(
-    minutes=10, processes=1, iterations=12, warmup_iterations=3, small_until=0, bfloat16=False
-)
+SETTINGS = Settings(iterations=12, warmup_iterations=3)
+
+
+def objective() -> YolactObjective:
+    torch.manual_seed(0)
+    return YolactObjective(build_model("compact", ("square",), SIZE_HW), mixed=False)
 
 
 def square_batches(_: tuple[int, int], first: int) -> Iterator[Batch]:
@@ -34,16 +41,16 @@ def square_batches(_: tuple[int, int], first: int) -> Iterator[Batch]:
             mask = np.zeros(SIZE_HW, np.uint8)
             mask[y : y + 32, x : x + 32] = 255
             image = np.repeat(mask[..., None], 3, axis=2) // 2
-            canvas = Canvas(image, np.ones(1, bool), [Region(0, False, mask, 1024.0)])
+            region = Region(0, False, mask, 1024.0)
+            canvas = Canvas(image, np.ones(1, bool), [region], name=f"{iteration}{'ab'[len(samples)]}.jpg")
             samples.append(canvas.sample((16, 24)))
         yield collate(samples)
 
 
 def test_losses_fall_and_the_result_loads(tmp_path: Path) -> None:
-    torch.manual_seed(0)
     out = tmp_path / "net.pth"
 
-    progress = train(build_model("compact", ("square",), SIZE_HW), square_batches, SETTINGS, out)
+    progress = train(objective(), square_batches, SETTINGS, out)
 
     loaded = load_checkpoint(out)
     assert (progress.iteration, progress.images) == (12, 24)
@@ -52,7 +59,7 @@ def test_losses_fall_and_the_result_loads(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["net.pth"]
 
 
-def test_an_interrupted_run_resumes(tmp_path: Path) -> None:
+def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
     class Interrupt(Exception):
         pass
 
@@ -62,17 +69,111 @@ def test_an_interrupted_run_resumes(tmp_path: Path) -> None:
                 raise Interrupt
             yield batch
 
-    out = tmp_path / "net.pth"
-    model = build_model("compact", ("square",), SIZE_HW)
+    whole, out = tmp_path / "whole.pth", tmp_path / "net.pth"
+    train(objective(), square_batches, SETTINGS, whole)
     with pytest.raises(Interrupt):
-        train(model, broken, replace(SETTINGS, save_every_s=0), out)
+        train(objective(), broken, replace(SETTINGS, save_every_s=0), out)
     assert read_archive(tmp_path / "net.pth.resume")["progress"]["iteration"] == 5
     load_checkpoint(out)
+    (tmp_path / "net.pthabc.part").write_text("left by a kill")
 
-    progress = train(build_model("compact", ("square",), SIZE_HW), square_batches, SETTINGS, out)
+    progress = train(objective(), square_batches, SETTINGS, out)
 
     assert (progress.iteration, progress.images) == (12, 24)
-    assert not (tmp_path / "net.pth.resume").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.pth", "whole.pth"]
+    assert_equal_weights(whole, out)
+
+
+def assert_equal_weights(one: Path, other: Path) -> None:
+    weights = [load_checkpoint(path).state_dict() for path in (one, other)]
+    for key, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][key], rtol=0, atol=0)
+
+
+def test_another_run_is_not_continued(tmp_path: Path) -> None:
+    out = tmp_path / "net.pth"
+    with pytest.raises(StopIteration):
+        train(
+            objective(),
+            lambda size_hw, first: islice(square_batches(size_hw, first), 2),
+            replace(SETTINGS, save_every_s=0),
+            out,
+            identity={"--batch": 2},
+        )
+
+    with pytest.raises(ConfigError, match=r"net\.pth\.resume: that run has --batch 2, not 4"):
+        train(objective(), square_batches, SETTINGS, out, identity={"--batch": 4})
+
+
+def test_a_loss_that_is_no_number_names_the_batch_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    def poisoned(size_hw: tuple[int, int], first: int) -> Iterator[Batch]:
+        for k, batch in enumerate(square_batches(size_hw, first)):
+            if k == 4:
+                batch.boxes[1][0, 2] = float("nan")
+            yield batch
+
+    out = tmp_path / "net.pth"
+    with pytest.raises(TrainingError) as raised:
+        train(objective(), poisoned, replace(SETTINGS, save_every_s=0), out)
+
+    assert "iteration 4 on the batch of 4a.jpg, 4b.jpg: its losses are" in str(raised.value)
+    for value in load_checkpoint(out).state_dict().values():
+        assert torch.isfinite(value).all()
+    assert read_archive(tmp_path / "net.pth.resume")["progress"]["iteration"] == 4
+
+
+def test_a_gradient_that_is_no_number_changes_no_weight(tmp_path: Path) -> None:
+    goal = objective()
+    before = {key: value.clone() for key, value in goal.state_dict().items() if "running" not in key}
+    goal.model.fpn.lat_layers[0].weight.register_hook(lambda gradient: gradient * float("inf"))
+
+    with pytest.raises(TrainingError, match="iteration 0 on the batch of 0a.jpg, 0b.jpg: its gradient has"):
+        train(goal, square_batches, SETTINGS, tmp_path / "net.pth")
+
+    for key, value in before.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(goal.state_dict()[key], value, rtol=0, atol=0)
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    out = tmp_path / "net.pth"
+    train(objective(), square_batches, replace(SETTINGS, iterations=1), out)
+    before = out.read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4 * 2**20, limit[1]))
+    try:
+        with pytest.raises(TrainingError) as raised:
+            train(objective(), square_batches, SETTINGS, out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+
+    assert str(raised.value) == (
+        f"{out}: cannot be saved (File too large); what was saved before is whole, "
+        "make room and continue with --resume"
+    )
+    assert out.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["net.pth"]
+
+
+def test_checks_come_at_equal_shares_and_after_the_last_iteration(tmp_path: Path) -> None:
+    seen = []
+
+    class Looks(Observer):
+        def check(self, progress: Progress, weights: Path) -> None:
+            load_checkpoint(weights)
+            seen.append(progress.iteration)
+
+    train(objective(), square_batches, replace(SETTINGS, checks=3), tmp_path / "net.pth", observer=Looks())
+
+    assert seen == [4, 8, 12]
+
+
+def test_steps() -> None:
+    settings = Settings(schedule="step", drops=(0.5, 0.75), warmup_iterations=1, peak_rate=1.0)
+
+    rates = [learning_rate(settings, 9, share) for share in (0.0, 0.49, 0.5, 0.8, 1.0)]
+
+    assert rates == pytest.approx([1, 1, 0.1, 0.01, 0.01])
 
 
 def test_rate_warms_up_and_ends_at_zero() -> None:

@@ -1,0 +1,56 @@
+"""How good a network is while it is being trained: one figure, and pictures to look at."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+
+from streamseg.datasets.coco import CocoDataset
+from streamseg.engines.contract import Engine
+from streamseg.errors import TrainingError
+from streamseg.evaluation.coco import Subset, evaluate
+from streamseg.evaluation.contact_sheet import contact_sheet
+from streamseg.evaluation.dataset_eval import evaluate_dataset
+
+__all__ = ["copy_whole", "mask_ap", "write_samples"]
+
+SAMPLES = 6
+
+
+def mask_ap(engine: Engine, dataset: CocoDataset) -> float:
+    """COCO's mask AP, 0 … 1, over the engine's classes. Raises DatasetError."""
+    found = evaluate(engine, [Subset(dataset.images, frozenset(engine.info.classes))])
+    return float(found["mask_ap"]) / 100
+
+
+def write_samples(engine: Engine, dataset: CocoDataset, path: Path) -> None:
+    """A picture of the first images with objects: what is there on the left, what was found on the right.
+
+    Raises TrainingError when it cannot be written.
+    """
+    shown = [image for image in dataset.images if image.annotations][:SAMPLES]
+    evaluation = evaluate_dataset(engine, replace(dataset, images=tuple(shown)))
+    _, encoded = cv2.imencode(".jpg", contact_sheet(evaluation.images, evaluation.names))
+    try:
+        path.write_bytes(encoded.tobytes())
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def copy_whole(source: Path, target: Path) -> None:
+    """Copy a file; whoever reads `target`, at any moment, gets the old or the new one whole.
+
+    Raises TrainingError.
+    """
+    part = target.with_name(target.name + ".part")
+    try:
+        shutil.copyfile(source, part)
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise TrainingError(
+            f"{target}: cannot be saved ({error.strerror}); the one before is whole"
+        ) from error

@@ -1,0 +1,105 @@
+"""A network together with what it is trained to minimise: from a batch to its losses."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from streamseg.errors import ConfigError
+from streamseg.models.catalog import resized
+from streamseg.models.config import YolactConfig
+from streamseg.models.efficientnet import EfficientNetLite
+from streamseg.models.network import Network
+from streamseg.models.priors import make_priors
+from streamseg.models.solo import Solo
+from streamseg.models.solo_config import SoloConfig
+from streamseg.models.solov2 import DynamicHeads
+from streamseg.models.yolact import Yolact
+from streamseg.training.losses import PUBLISHED, LossSettings, compute_losses
+from streamseg.training.mixture import Batch
+from streamseg.training.solo_losses import compute_solo_losses
+
+__all__ = ["Objective", "SoloObjective", "YolactObjective", "make_objective", "normalise"]
+
+
+def normalise(images: Tensor, config: YolactConfig | SoloConfig) -> Tensor:
+    """(B, h, w, 3) uint8 BGR → (B, 3, h, w) float32 RGB as the network expects."""
+    mean, std = (torch.tensor(v, device=images.device) for v in (config.mean_rgb, config.std_rgb))
+    return ((images.flip(3).float() - mean) / std).permute(0, 3, 1, 2)
+
+
+class Objective(nn.Module):
+    """What the families share. Calling it gives a batch's weighted losses by name, float32 scalars."""
+
+    model: Network
+
+    def __init__(self, model: Network, *, mixed: bool) -> None:
+        """`mixed`: the network's arithmetic in bfloat16, the losses' in float32."""
+        super().__init__()
+        self.model = model
+        self.mixed = mixed
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The faster one: the gradient of depthwise convolutions takes twice as long with channels last."""
+        depthwise = isinstance(self.model.backbone, EfficientNetLite)
+        return torch.contiguous_format if depthwise else torch.channels_last
+
+    def images(self, batch: Batch) -> Tensor:
+        """What the network takes."""
+        return normalise(batch.images, self.model.config).contiguous(memory_format=self.memory_format)
+
+    def autocast(self, batch: Batch) -> torch.autocast:
+        """The context for the network's part of the arithmetic."""
+        return torch.autocast(batch.images.device.type, torch.bfloat16, enabled=self.mixed)
+
+
+class YolactObjective(Objective):
+    """YOLACT and YOLACT++, at any size of pictures."""
+
+    def __init__(self, model: Yolact, settings: LossSettings = PUBLISHED, *, mixed: bool) -> None:
+        super().__init__(model, mixed=mixed)
+        self.settings = settings
+        self._priors = {model.config.input_hw: model.priors}
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The losses of a batch on the model's device."""
+        model = cast(Yolact, self.model)
+        with self.autocast(batch):
+            heads, segmentation = model.forward_with_segmentation(self.images(batch))
+        return compute_losses(
+            heads, segmentation, self._priors_for(batch.images), batch, self.settings, model.maskiou_net
+        )
+
+    def _priors_for(self, images: Tensor) -> Tensor:
+        size_hw = images.shape[1], images.shape[2]
+        known = self._priors.get(size_hw)
+        if known is None:
+            known = make_priors(resized(cast(Yolact, self.model).config, size_hw))
+        self._priors[size_hw] = known.to(images.device)
+        return self._priors[size_hw]
+
+
+class SoloObjective(Objective):
+    """SOLOv2, at any size of pictures that is a multiple of 32."""
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The losses of a batch on the model's device."""
+        with self.autocast(batch):
+            heads = self.model(self.images(batch))
+        size_hw = batch.images.shape[1], batch.images.shape[2]
+        config = cast(Solo, self.model).config
+        return compute_solo_losses(cast(DynamicHeads, heads), batch, config.grids, size_hw)
+
+
+def make_objective(model: Network, *, mixed: bool) -> Objective:
+    """The published losses of a network's family. Raises ConfigError for one that is not trained here."""
+    if isinstance(model, Yolact):
+        return YolactObjective(model, mixed=mixed)
+    if model.config.head != "dynamic":
+        raise ConfigError(
+            f"model {model.config.name}: SOLO of 2019 is not trained here; take solov2_light_r50 or a YOLACT"
+        )
+    return SoloObjective(model, mixed=mixed)

@@ -19,7 +19,7 @@ from streamseg.datasets.coco import CocoDataset, read_coco
 from streamseg.engines.load import load_engine
 from streamseg.engines.locate import list_engines, read_info
 from streamseg.engines.sidecar import file_sha256
-from streamseg.errors import EngineError
+from streamseg.errors import EngineError, SinkError
 from streamseg.evaluation.contact_sheet import contact_sheet, worst
 from streamseg.evaluation.dataset_eval import Evaluation, evaluate_dataset
 from streamseg.evaluation.paired import paired_difference
@@ -59,6 +59,8 @@ def evaluate_on_data(
     """
     if detections:
         check_file_writable(detections)
+    if pictures:
+        _make_folder(pictures)
     file = data / "instances.json" if data.is_dir() else data
     left_out: list[str] = []
     dataset = read_coco(file, images or file.parent / "images", left_out.append)
@@ -107,11 +109,16 @@ def _record(path: Path, runtime: str, began: float) -> dict[str, Any]:
 def _write_worst(evaluation: Evaluation, folder: Path) -> None:
     sheet = contact_sheet(worst(evaluation.images), evaluation.names)
     _, encoded = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    _write(folder / "worst.jpg", encoded.tobytes())
+
+
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise SinkError(f"{folder}: is a file; pictures need a folder") from error
     except OSError as error:
         raise write_failure(folder, error) from error
-    _write(folder / "worst.jpg", encoded.tobytes())
 
 
 class _SceneSink:

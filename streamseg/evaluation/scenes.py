@@ -29,7 +29,7 @@ def write_scenes(folder: Path, count: int, size_hw: tuple[int, int] = (720, 1280
         cv2.imwrite(str(folder / name), image)
         images.append({"id": k, "file_name": name, "height": size_hw[0], "width": size_hw[1]})
         for row in range(len(truth)):
-            annotations.append(_annotation(len(annotations), k, truth, row))
+            annotations.append(_annotation(len(annotations) + 1, k, truth, row))
     content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": CLASS_NAME}]}
     path = folder / "instances.json"
     path.write_text(json.dumps(content), encoding="utf-8")
@@ -39,11 +39,13 @@ def write_scenes(folder: Path, count: int, size_hw: tuple[int, int] = (720, 1280
 def _annotation(number: int, image_id: int, truth: SceneTruth, row: int) -> dict[str, Any]:
     mask = truth.mask(row)
     rle = rle_codec.encode(np.asfortranarray(mask.view(np.uint8)))
+    x1, y1, x2, y2 = truth.xyxy[row].tolist()
     return {
         "id": number,
         "image_id": image_id,
         "category_id": 1,
         "segmentation": {"size": list(mask.shape), "counts": rle["counts"].decode()},
         "area": int(mask.sum()),
+        "bbox": [x1, y1, x2 - x1, y2 - y1],
         "iscrowd": 0,
     }

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from trackeval.metrics import CLEAR, HOTA, Identity
 
 __all__ = ["TrackedFrame", "tracking_scores"]
 
@@ -30,6 +29,8 @@ class TrackedFrame:
 def tracking_scores(sequences: Mapping[str, Sequence[TrackedFrame]]) -> dict[str, float]:
     """HOTA, AssA, DetA (Luiten et al. 2021), MOTA and IDF1 in per cent and IDSW, the number of identity
     switches, over all sequences by name."""
+    from trackeval.metrics import CLEAR, HOTA, Identity  # brings matplotlib: half a second
+
     metrics = [HOTA(), CLEAR({"PRINT_CONFIG": False}), Identity({"PRINT_CONFIG": False})]
     by_metric: list[dict[str, Any]] = [{}, {}, {}]
     for name, frames in sequences.items():

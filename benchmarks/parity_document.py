@@ -51,7 +51,8 @@ SOLOs are measured at a small input: nothing in their weights depends on its siz
 """
 
 RUN = """
-`streamseg run` got through two pictures of different sizes with every file above.
+`streamseg run` got through two pictures of different sizes with every file above, in ONNX Runtime and in
+OpenVINO.
 """
 
 

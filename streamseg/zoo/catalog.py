@@ -25,7 +25,7 @@ class PublishedWeights:
     name: str
     family: str
     model: str
-    """The network in streamseg/models/catalog.py that the weights are for."""
+    """The network that the weights are for, by its name in `streamseg.models.network`."""
     layout: str
     """Naming of the tensors: `dbolya`, `mmdet` or `solo`."""
     mask_ap: tuple[tuple[str, float], ...]

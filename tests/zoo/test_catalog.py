@@ -22,6 +22,13 @@ def test_an_entry_says_where_from_how_good_and_what_for(entry):
     assert entry.layout in {"dbolya", "mmdet", "solo"}
 
 
+def test_every_entry_has_its_network():
+    pytest.importorskip("torch", reason="needs the extra `models`")
+    from streamseg.models.network import NETWORK_NAMES
+
+    assert {entry.model for entry in ENTRIES} <= set(NETWORK_NAMES)
+
+
 def test_hashes_are_those_of_the_file_names():
     hashed = [entry for entry in ENTRIES if entry.layout == "mmdet"]
     assert len(hashed) == 16

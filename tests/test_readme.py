@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import pytest
 
+from streamseg.evaluation.scenes import write_scenes
 from streamseg.scene import SyntheticScene
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +42,9 @@ def folder(tmp_path):
     for name in ("a.mp4", "b.mp4"):
         shutil.copy(tmp_path / "clip.mp4", tmp_path / name)
     (tmp_path / "engines").mkdir()
+    (tmp_path / "parts" / "images").mkdir(parents=True)
+    write_scenes(tmp_path / "parts" / "images", 2, (96, 160))
+    (tmp_path / "parts" / "images" / "instances.json").rename(tmp_path / "parts" / "instances.json")
     return tmp_path
 
 

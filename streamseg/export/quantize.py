@@ -167,6 +167,8 @@ def _quantized(
         activation_type=QuantType.QInt8 if signed else QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         per_channel=True,
+        # By node alone the calibration would cover the tail, where −inf stands for "no rival".
+        op_types_to_quantize=["Conv"],
         nodes_to_quantize=nodes,
         extra_options={
             "ActivationSymmetric": signed,

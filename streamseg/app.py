@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 from streamseg.capture.open import SourceOptions, is_live, open_source
 from streamseg.capture.source import Source
@@ -163,6 +165,21 @@ def build(config: RunConfig, extra_sinks: Sequence[Sink] = (), watcher: Watcher 
     """
     if not config.sources:
         raise ConfigError("no source: name a file, an address, a webcam (0) or synthetic")
+    # Before the engine: fetching and exporting one takes minutes, and a mistyped path must not wait for that.
+    sinks = open_sinks(config.output, config.sources)
+    with ExitStack() as undo:
+        for sink in {id(sink): sink for of_source in sinks.values() for sink in of_source}.values():
+            undo.callback(sink.close)
+        path, info = _engine(config, watcher)
+        undo.pop_all()
+    for of_source in sinks.values():
+        of_source.extend(extra_sinks)
+    asked = config.engine
+    return Job(config, sinks, info, lambda: load_engine(path, asked.runtime, asked.precision, asked.threads))
+
+
+def _engine(config: RunConfig, watcher: Watcher | None) -> tuple[Path, EngineInfo]:
+    """The engine file to run, fetched or rebuilt where asked, and what it says of itself."""
     asked = config.engine
     path = engine_path(asked.path, asked.cache, watcher)
     if asked.rebuild:
@@ -177,10 +194,7 @@ def build(config: RunConfig, extra_sinks: Sequence[Sink] = (), watcher: Watcher 
         _log.warning("%s", notice)
     info = read_info(path)
     _class_ids(config.classes, info.classes)
-    sinks = open_sinks(config.output, config.sources)
-    for source_sinks in sinks.values():
-        source_sinks.extend(extra_sinks)
-    return Job(config, sinks, info, lambda: load_engine(path, asked.runtime, asked.precision, asked.threads))
+    return path, info
 
 
 def _class_ids(names: tuple[str, ...] | None, known: tuple[str, ...]) -> frozenset[int] | None:

@@ -209,6 +209,21 @@ def test_mistakes_are_found_before_anything_is_read(clip, tmp_path, tiny_engine_
         built(sources=["missing.mp4"]).run()
 
 
+def test_a_mistyped_output_does_not_wait_for_a_download(clip, tmp_path):
+    class NothingSaid:
+        def say(self, text):
+            raise AssertionError(text)
+
+    options = {
+        "sources": [str(clip)],
+        "engine": {"path": "yolact_r50", "cache": str(tmp_path / "cache")},
+        "output": {"video": str(tmp_path / "no" / "out.mp4")},
+    }
+    with pytest.raises(SinkError, match="does not exist"):
+        build(load_config(None, options), watcher=NothingSaid())
+    assert not (tmp_path / "cache").exists()
+
+
 def test_the_python_loop_gives_results_and_finishes_outputs(clip, tmp_path, tiny_engine_path):
     output = tmp_path / "out.mp4"
     results = stream(clip, engine=str(tiny_engine_path), output={"video": str(output)})

@@ -50,7 +50,7 @@ class Recipe(Section):
     @classmethod
     def _three_numbers(cls, value: Any) -> Any:
         if isinstance(value, int):  # what YAML 1.1 makes of 1:4:8, a time of day
-            raise ValueError("write it as [MIN, OPT, MAX]")
+            raise ValueError("write it as a list, [1, 4, 8]")
         return value.split(":") if isinstance(value, str) else value
 
     @property

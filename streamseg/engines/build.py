@@ -98,8 +98,8 @@ class _Build:
     def plan(self, watcher: BuildWatcher, cache_dir: Path | None) -> bytes:
         """Build; a minute or many on a GPU. Raises EngineError, and KeyboardInterrupt after SIGINT."""
         config = self._config()
-        config.progress_monitor = progress_monitor(self.trt, watcher)
-        with kept_timings(self.trt, config, cache_dir), interruptible():
+        with kept_timings(self.trt, config, cache_dir), interruptible() as interrupted:
+            config.progress_monitor = progress_monitor(self.trt, watcher, interrupted)
             plan = self._builder.build_serialized_network(self.network, config)
         if plan is None:
             raise EngineError(f"{self._source}: {self.what} cannot build it ({self._reason()})")

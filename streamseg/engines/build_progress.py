@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -19,27 +20,43 @@ class BuildWatcher(Protocol):
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Keep SIGINT for the end of the block, so that the builder can be asked to stop instead of being torn.
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """A function that says whether SIGINT came in the block; the signal takes effect when the block is over.
 
-    An exception raised in one of its callbacks would go through its C++ frames, which ends the process.
+    The builder can so be asked to stop. An exception raised in one of its callbacks would go through its C++
+    frames, which ends the process. Off the main thread, where Python takes no signals, nothing is changed.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows: Ctrl-C acts once the build is over
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    interrupts: list[int] = []
     try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        before = signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
+    except ValueError:  # not the main thread
+        yield lambda: False
+        return
+    # The handler waits for the main thread, which is in C++; the descriptor is written at once.
+    reading, writing = socket.socketpair()
+    with reading, writing:
+        reading.setblocking(False)
+        writing.setblocking(False)
+        woken = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        try:
+            yield lambda: bool(interrupts) or _received(reading)
+        finally:
+            signal.set_wakeup_fd(woken)
+            signal.signal(signal.SIGINT, before)
+    if interrupts:
+        signal.raise_signal(signal.SIGINT)
 
 
-def _interrupted() -> bool:
-    return hasattr(signal, "sigpending") and signal.SIGINT in signal.sigpending()
+def _received(reading: socket.socket) -> bool:
+    """Whether the number of SIGINT is among those waiting to be read; it is left there."""
+    try:
+        return signal.SIGINT in reading.recv(64, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
 
 
-def progress_monitor(trt: Any, watcher: BuildWatcher) -> Any:
-    """An IProgressMonitor that tells `watcher` and cancels the build after SIGINT."""
+def progress_monitor(trt: Any, watcher: BuildWatcher, interrupted: Callable[[], bool]) -> Any:
+    """An IProgressMonitor that tells `watcher`, and cancels the build once it is `interrupted`."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -52,7 +69,7 @@ def progress_monitor(trt: Any, watcher: BuildWatcher) -> Any:
 
         def step_complete(self, phase_name: str, step: int) -> bool:
             watcher.phase(phase_name, step + 1, self._steps.get(phase_name, step + 1))
-            return not _interrupted()
+            return not interrupted()
 
         def phase_finish(self, phase_name: str) -> None:
             self._steps.pop(phase_name, None)

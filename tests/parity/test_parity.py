@@ -38,7 +38,7 @@ def assert_equal_but_for_rounding(found: Any) -> None:
     assert found.found == found.expected > 0
     assert found.equal + found.rounding == found.expected, found.differing
     assert found.share >= 0.95, found.differing
-    assert found.score < 1e-4
+    assert found.score < 2e-4  # the same code on other threads: 6e-5
     assert found.pixels < 0.01
 
 

@@ -4,8 +4,10 @@ SOURCE ?=
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= out
+DATA ?=
+MINUTES ?= 100
 
-.PHONY: demo test lint parity benchmark clean
+.PHONY: demo test lint parity benchmark bundled clean
 
 # uv resolves the ordinary PyPI builds of torch and torchvision as one matching pair, which pip does not.
 $(BIN)/uv:
@@ -41,6 +43,15 @@ test: $(VENV)/.dev $(VENV)/.tensorrt_host lint
 # Needs the reference outputs in ../shared; docs/parity.md is written by benchmarks/parity.py.
 parity: $(VENV)/.dev
 	$(BIN)/python -m pytest -m parity
+
+# The bundled engine again, from its data to its file and its card: docs/compact.md says what DATA holds.
+bundled: $(VENV)/.dev
+	@test -d '$(DATA)' || { echo "make bundled DATA=FOLDER [MINUTES=$(MINUTES)]: docs/compact.md" >&2; exit 2; }
+	mkdir -p $(OUT)
+	$(BIN)/python -m streamseg.training --data '$(DATA)' --minutes $(MINUTES) --out $(OUT)/compact.pth
+	$(BIN)/streamseg export $(OUT)/compact.pth -o $(OUT)/compact.onnx --score-threshold 0.05 --half-weights
+	$(BIN)/python -m streamseg.evaluation --engine $(OUT)/compact.onnx --data '$(DATA)' --card streamseg/bundled/compact.json
+	cp $(OUT)/compact.onnx streamseg/bundled/
 
 benchmark: $(VENV)/.dev
 	mkdir -p $(OUT)

@@ -43,7 +43,7 @@ class CudaRunner:
         minute for each batch size, and eight sizes at most. Raises EngineError."""
         self._input_hw, self._tf32, self._graphs = input_hw, tf32, graphs
         with translated("torch cannot use the GPU"):
-            self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             self._module: nn.Module | None = module.cuda()
             torch.cuda.synchronize()  # the weights were copied in another stream
             self._pool = torch.cuda.graph_pool_handle()
@@ -58,19 +58,18 @@ class CudaRunner:
         """Put a batch into the stream. Raises EngineError."""
         n = self._length = len(frames)
         self._turn = 1 - self._turn
-        with translated("torch failed on a batch"), torch.inference_mode(), torch.cuda.stream(self._stream):
-            if n not in self._prepared:
-                self._prepared[n] = self._prepare(n)
+        with translated("torch failed on a batch"), torch.inference_mode(), torch.cuda.stream(self.stream):
+            prepared = self.prepared(n)
             self._pinned[:n].copy_(torch.from_numpy(frames))
-            self._prepared[n].frames.copy_(self._pinned[:n], non_blocking=True)
-            outputs = self._prepared[n].run()
+            prepared.frames.copy_(self._pinned[:n], non_blocking=True)
+            outputs = prepared.run()
             for host, device in zip(self._results[self._turn], outputs, strict=True):
                 host[:n].copy_(device, non_blocking=True)
 
     def finish(self) -> EngineOutputs:
         """Wait for it; the outputs stay until the batch after the next starts. Raises EngineError."""
         with translated("torch failed on a batch"):
-            self._stream.synchronize()
+            self.stream.synchronize()
         return EngineOutputs(*(host[: self._length].numpy() for host in self._results[self._turn]))
 
     def close(self) -> None:
@@ -79,6 +78,12 @@ class CudaRunner:
         self._module = None
         self._results, self._pinned = [(), ()], torch.empty(0)
         torch.cuda.empty_cache()
+
+    def prepared(self, n: int) -> Prepared:
+        """What runs batches of `n`; call it, and its `run`, in inference mode and in this runner's stream."""
+        if n not in self._prepared:
+            self._prepared[n] = self._prepare(n)
+        return self._prepared[n]
 
     def _prepare(self, n: int) -> Prepared:
         frames = torch.zeros((n, *self._input_hw, 3), dtype=torch.uint8, device="cuda")
@@ -104,11 +109,11 @@ class CudaRunner:
     def _captured(self, frames: Tensor) -> tuple[torch.cuda.CUDAGraph, Outputs]:
         """All graphs share one pool of memory: they replay in one stream, and what one leaves there is copied
         out before the next."""
-        self._stream.synchronize()
+        self.stream.synchronize()
         graph = torch.cuda.CUDAGraph()
         # Of this thread alone: other engines may allocate meanwhile in theirs.
         mode = "thread_local"
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode=mode):
+        with torch.cuda.graph(graph, pool=self._pool, stream=self.stream, capture_error_mode=mode):
             outputs = self._run(frames)
         return graph, outputs
 

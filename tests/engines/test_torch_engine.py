@@ -76,7 +76,7 @@ def test_gpu_module_in_half_precision(tiny_model: Yolact, pictures: Frames, dtyp
     """Types of the contract, weights in half and channels last, results near; the tail is as it was."""
     module = EngineModule(tiny_model, max_detections=20, score_threshold=0.5)
     fast = GpuModule(module, getattr(torch, dtype))
-    weight = fast.network.backbone.conv1.weight
+    weight = next(fast.network.parameters())
     assert weight.dtype == getattr(torch, dtype)
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert fast.around.tail.priors.dtype == torch.float32

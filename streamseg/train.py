@@ -128,7 +128,7 @@ def _train(
     objective = make_objective(network, mixed=place.bfloat16)
     began = start(network, options.weights)
     settings = _settings(options, network, data, began)
-    recipe = _recipe(options, network, data)
+    recipe = replace(_recipe(options, network, data), soft_masks=objective.soft_masks)
     local = options.batch // place.ranks
 
     def stream(_size_hw: tuple[int, int], iteration: int) -> Iterator[Batch]:

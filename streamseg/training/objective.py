@@ -17,7 +17,7 @@ from streamseg.models.solo import Solo
 from streamseg.models.solo_config import SoloConfig
 from streamseg.models.solov2 import DynamicHeads
 from streamseg.models.yolact import Yolact
-from streamseg.training.losses import PUBLISHED, LossSettings, compute_losses
+from streamseg.training.losses import PUBLISHED, SOFT, LossSettings, compute_losses
 from streamseg.training.mixture import Batch
 from streamseg.training.solo_losses import compute_solo_losses
 
@@ -42,6 +42,11 @@ class Objective(nn.Module):
         self.mixed = mixed
 
     @property
+    def soft_masks(self) -> bool:
+        """Whether masks are compared as shares of cells; see `losses`."""
+        return False
+
+    @property
     def memory_format(self) -> torch.memory_format:
         """The faster one: the gradient of depthwise convolutions takes twice as long with channels last."""
         depthwise = isinstance(self.model.backbone, EfficientNetLite)
@@ -63,6 +68,10 @@ class YolactObjective(Objective):
         super().__init__(model, mixed=mixed)
         self.settings = settings
         self._priors = {model.config.input_hw: model.priors}
+
+    @property
+    def soft_masks(self) -> bool:
+        return self.settings.soft_masks
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The losses of a batch on the model's device."""
@@ -95,9 +104,13 @@ class SoloObjective(Objective):
 
 
 def make_objective(model: Network, *, mixed: bool) -> Objective:
-    """The published losses of a network's family. Raises ConfigError for one that is not trained here."""
+    """The published losses of a network's family; `SOFT` ones for `compact`, whose pictures are small.
+
+    Raises ConfigError for a family that is not trained here.
+    """
     if isinstance(model, Yolact):
-        return YolactObjective(model, mixed=mixed)
+        settings = SOFT if model.config.name == "compact" else PUBLISHED
+        return YolactObjective(model, settings, mixed=mixed)
     if model.config.head != "dynamic":
         raise ConfigError(
             f"model {model.config.name}: SOLO of 2019 is not trained here; take solov2_light_r50 or a YOLACT"

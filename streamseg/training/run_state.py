@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -111,22 +112,20 @@ class Run:
         log.info("resumed at iteration %d, %.1f min", self.progress.iteration, self.progress.elapsed_s / 60)
 
 
-class saving:  # noqa: N801  (used like a function)
-    """Context that turns a failed write into a TrainingError that says what is left."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        # torch reports a write that fails as a RuntimeError of its own.
-        if isinstance(error, (OSError, RuntimeError)):
-            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-            raise TrainingError(
-                f"{self.path}: cannot be saved ({reason}); what was saved before is whole, "
-                "make room and continue with --resume"
-            ) from error
+@contextmanager
+def saving(path: Path) -> Iterator[None]:
+    """Turn a failed write into a TrainingError that says what is left."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        # torch reports a write that failed by an error of its own, raised while the system's is handled.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        raise TrainingError(
+            f"{path}: cannot be saved ({cause.strerror}); what was saved before is whole, "
+            "make room and continue with --resume"
+        ) from error
 
 
 def fix_statistics(model: Network) -> None:

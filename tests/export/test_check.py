@@ -1,4 +1,4 @@
-"""The check of an exported file: what rounding cannot move must agree, all of it."""
+"""The check of an exported file: what rounding cannot move must agree."""
 
 from __future__ import annotations
 

@@ -66,9 +66,11 @@ class TrainOptions:
         if self.batch < 1:
             raise ConfigError("train: --batch must be 1 or more")
 
-    def identity(self, network: Network) -> dict[str, Any]:
-        """What must not change when the run is resumed."""
+    def identity(self, network: Network, images: int) -> dict[str, Any]:
+        """What must not change when the run is resumed. `images`: how many are trained on."""
         return {
+            "images": images,
+            "--weights": str(self.weights),
             "--model": self.model,
             "classes": list(network.config.classes),
             "--size": list(network.config.input_hw),
@@ -141,7 +143,8 @@ def _train(
         watcher.say(_summary(options, network, data, place))
         watcher.say("continues" if options.resume else f"{options.model} {began.told}")
         observer = _Watch(options, data, watcher, settings)
-    train(objective, stream, settings, options.out / LAST, place, observer, options.identity(network))
+    identity = options.identity(network, len(recipe.images))
+    train(objective, stream, settings, options.out / LAST, place, observer, identity)
 
 
 def _prepare_folder(options: TrainOptions, data: TrainingData) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -43,5 +44,7 @@ def train_progress() -> Iterator[TrainWatcher]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[text]}", markup=False),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    # Of the processes that torchrun starts the first one draws.
+    shown = console.is_terminal and os.environ.get("RANK", "0") == "0"
+    with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
         yield _Shown(bar)

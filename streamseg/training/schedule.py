@@ -9,6 +9,10 @@ from typing import Literal
 __all__ = ["Progress", "Settings", "learning_rate"]
 
 
+WARMUP_SHARE = 0.05
+"""Of a run; the rate has risen by then, however few iterations a slow machine has done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How to train."""
@@ -69,7 +73,7 @@ class Progress:
 
 def learning_rate(settings: Settings, iteration: int, share: float) -> float:
     """Linear warm-up, then half a cosine down to zero at share 1, or steps of a tenth."""
-    warm = min(1.0, (iteration + 1) / settings.warmup_iterations)
+    warm = min(1.0, max((iteration + 1) / settings.warmup_iterations, share / WARMUP_SHARE))
     if settings.schedule == "step":
         return settings.peak_rate * warm * math.pow(0.1, sum(share >= drop for drop in settings.drops))
     return settings.peak_rate * warm * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))

@@ -186,6 +186,13 @@ def test_rate_warms_up_and_ends_at_zero() -> None:
     assert learning_rate(settings, 999, 1.1) == pytest.approx(0.0)
 
 
+def test_a_slow_machine_warms_up_by_the_clock() -> None:
+    settings = Settings(minutes=1, warmup_iterations=1000, peak_rate=1.0, schedule="step")
+
+    assert learning_rate(settings, 4, 0.025) == pytest.approx(0.5)
+    assert learning_rate(settings, 9, 0.2) == pytest.approx(1.0)
+
+
 def test_the_nearer_limit_drives_the_schedule() -> None:
     progress = Progress(iteration=30, elapsed_s=30)
 
@@ -204,12 +211,13 @@ def test_normalise_turns_bgr_bytes_into_the_networks_rgb() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_one_command_trains_in_two_processes(data_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "net.pth"
     command = [sys.executable, "-m", "streamseg.training", "--data", str(data_dir), "--minutes", "0.02"]
 
     done = subprocess.run(
-        [*command, "--processes", "2", "--out", str(out)], capture_output=True, text=True, timeout=110
+        [*command, "--processes", "2", "--out", str(out)], capture_output=True, text=True, timeout=280
     )
 
     assert done.returncode == 0, done.stderr

@@ -78,7 +78,7 @@ def test_from_pictures_to_a_checkpoint(streamseg, data, tmp_path):
     assert there == {"model.pth", "last.pth", "log.csv", "val.json", "samples"}
     assert load_checkpoint(run / "model.pth").config.classes == ("blue", "yellow")
     assert [i["file_name"] for i in read_val(run)["images"]] == [str(data / "images" / "6.png")]
-    rows = list(csv.DictReader((run / "log.csv").open()))
+    rows = list(csv.DictReader((run / "log.csv").read_text().splitlines()))
     assert [row["iteration"] for row in rows] == ["1", "3", "6"]  # the first, and two measurements
     assert [bool(row["mask_ap"]) for row in rows] == [False, True, True]
     assert all(float(row["loss_mask"]) > 0 for row in rows)
@@ -181,7 +181,10 @@ def test_a_run_that_is_killed_ends_as_one_that_is_not(streamseg, data, tmp_path)
     weights = [load_checkpoint(tmp_path / run / "last.pth").state_dict() for run in ("killed", "whole")]
     for key, value in weights[0].items():
         assert value.equal(weights[1][key]), key
-    iterations = [int(row["iteration"]) for row in csv.DictReader((tmp_path / "killed" / "log.csv").open())]
+    iterations = [
+        int(row["iteration"])
+        for row in csv.DictReader((tmp_path / "killed" / "log.csv").read_text().splitlines())
+    ]
     assert iterations == sorted(iterations)
     assert iterations[-1] == 17
 
@@ -204,6 +207,6 @@ def test_two_processes_by_torchrun(data, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "batches of 4, 2 x cpu" in done.stderr
     assert done.stdout.count("mask AP") == 1
-    rows = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "run" / "log.csv").read_text().splitlines()))
     assert rows[-1]["iteration"] == "6"
     assert Path(tmp_path / "run" / "model.pth").exists()

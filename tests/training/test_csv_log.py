@@ -16,7 +16,7 @@ def progress(iteration):
 
 
 def read(path):
-    return list(csv.DictReader(path.open()))
+    return list(csv.DictReader(path.read_text().splitlines()))
 
 
 def test_lines(tmp_path):

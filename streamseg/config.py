@@ -42,7 +42,7 @@ class EngineConfig(Section):
     published weights (`streamseg models`), which are fetched and exported on first use."""
     cache: str | None = None
     """Folder for published weights and the engines made of them; the user's cache folder when left out."""
-    runtime: Literal["auto", "openvino", "onnxruntime", "torch"] = "auto"
+    runtime: Literal["auto", "openvino", "onnxruntime", "torch", "tensorrt"] = "auto"
     """`auto` takes the fastest that is installed and says which."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """`auto` is BF16 where the CPU has it."""

@@ -45,7 +45,7 @@ def test_decode_follows_the_variances_without_clamps() -> None:
 
 
 def test_one_detection_by_hand() -> None:
-    """Soft mask sigmoid(2) = 0.8808 → 224.6 → 225, in the box's cells 1…2 and one more on each side."""
+    """Soft mask sigmoid(2) = 0.8808 of 256 steps → 225, in the box's cells 1…2 and one more on each side."""
     out = run(
         np.array([[0.4, 0.0, 0.6]]),
         np.array([[0.5, 0.5, 0.25, 0.5]]),
@@ -62,6 +62,23 @@ def test_one_detection_by_hand() -> None:
     np.testing.assert_array_equal(out.masks[0, 0].numpy(), expected)
     assert out.masks[0, 1].sum() == 0
     assert [t.dtype for t in out] == [torch.float32] * 2 + [torch.int32, torch.uint8, torch.int32]
+
+
+def test_priors_beyond_the_most_that_compete_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    count, strong = tail_module.MOST_ROWS + 1000, 900
+    foreground = rng.uniform(0, 0.04, (count, 4))
+    foreground[rng.choice(count, strong, replace=False)] *= 5
+    probabilities = np.column_stack([1 - foreground.sum(axis=1), foreground])
+    priors = np.column_stack([rng.uniform(0.1, 0.9, (count, 2)), rng.uniform(0.02, 0.3, (count, 2))])
+
+    limited = run(probabilities, priors, max_detections=100)
+    monkeypatch.setattr(tail_module, "MOST_ROWS", count)
+    unlimited = run(probabilities, priors, max_detections=100)
+
+    assert limited.number.tolist() == [100]
+    for name, one, other in zip(InstanceTensors._fields, limited, unlimited, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=name)
 
 
 def test_nothing_but_background() -> None:

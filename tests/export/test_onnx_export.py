@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,13 +34,13 @@ IMAGES = ("scene_a_640x480", "scene_b_375x500", "scene_c_1280x720", "yolact_exam
 def test_module_normalises_bgr_frames(tiny_model: Yolact) -> None:
     """The network must receive RGB planes, mean and deviation applied per channel."""
     seen: list[Any] = []
-    handle = tiny_model.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    model = Yolact(
+        replace(tiny_model.config, mean_rgb=(123.68, 116.78, 103.94), std_rgb=(58.4, 57.12, 57.38))
+    )
+    model.eval().register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     frame = torch.zeros(1, 64, 96, 3, dtype=torch.uint8)
     frame[..., 0], frame[..., 2] = 10, 200  # blue, red
-    try:
-        EngineModule(tiny_model)(frame)
-    finally:
-        handle.remove()
+    EngineModule(model)(frame)
     expected = [(200 - 123.68) / 58.40, (0 - 116.78) / 57.12, (10 - 103.94) / 57.38]
     assert seen[0].shape == (1, 3, 64, 96)
     assert seen[0][0, :, 5, 7].tolist() == pytest.approx(expected, rel=1e-6)

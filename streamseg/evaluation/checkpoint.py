@@ -27,11 +27,12 @@ def mask_ap(engine: Engine, dataset: CocoDataset) -> float:
 
 
 def write_samples(engine: Engine, dataset: CocoDataset, path: Path) -> None:
-    """A picture of the first images with objects: what is there on the left, what was found on the right.
+    """A picture of six images with objects, from all of the data set: truth on the left, found on the right.
 
     Raises TrainingError when it cannot be written.
     """
-    shown = [image for image in dataset.images if image.annotations][:SAMPLES]
+    useful = [image for image in dataset.images if image.annotations]
+    shown = useful[:: max(1, len(useful) // SAMPLES)][:SAMPLES]
     evaluation = evaluate_dataset(engine, replace(dataset, images=tuple(shown)))
     _, encoded = cv2.imencode(".jpg", contact_sheet(evaluation.images, evaluation.names))
     try:

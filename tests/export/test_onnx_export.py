@@ -34,7 +34,7 @@ IMAGES = ("scene_a_640x480", "scene_b_375x500", "scene_c_1280x720", "yolact_exam
 def test_module_normalises_bgr_frames(tiny_model: Yolact) -> None:
     """The network must receive RGB planes, mean and deviation applied per channel."""
     seen: list[Any] = []
-    model = Yolact(
+    model = type(tiny_model)(
         replace(tiny_model.config, mean_rgb=(123.68, 116.78, 103.94), std_rgb=(58.4, 57.12, 57.38))
     )
     model.eval().register_forward_pre_hook(lambda module, args: seen.append(args[0]))

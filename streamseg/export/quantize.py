@@ -31,6 +31,8 @@ from streamseg.errors import ExportError
 
 __all__ = ["Watcher", "float_model", "quantize"]
 
+RECTIFIERS = ("Relu", "Clip")
+
 NETWORK = "model."
 """What the names of the network's weights begin with; the tail has none of its own."""
 KEPT_FLOAT = ("maskiou_net", "conv_offset")
@@ -152,6 +154,16 @@ def _convolutions(graph: onnx.GraphProto, mixed: bool) -> list[str]:
     ]
 
 
+def _rectifiers(graph: onnx.GraphProto, convolutions: list[str]) -> list[str]:
+    """Names of the ReLUs right behind `convolutions`.
+
+    With them the quantiser takes the range behind the ReLU for the convolution's output and leaves the ReLU
+    out. The range before it spends levels on what is cut off: with EfficientNet's ReLU6 all but useless.
+    """
+    outputs = {node.output[0] for node in graph.node if node.name in set(convolutions)}
+    return [node.name for node in graph.node if node.op_type in RECTIFIERS and node.input[0] in outputs]
+
+
 def _quantized(
     model: onnx.ModelProto, nodes: list[str], reader: _Frames, folder: Path, signed: bool
 ) -> onnx.ModelProto:
@@ -168,8 +180,8 @@ def _quantized(
         weight_type=QuantType.QInt8,
         per_channel=True,
         # By node alone the calibration would cover the tail, where −inf stands for "no rival".
-        op_types_to_quantize=["Conv"],
-        nodes_to_quantize=nodes,
+        op_types_to_quantize=["Conv"] if signed else ["Conv", *RECTIFIERS],
+        nodes_to_quantize=nodes if signed else nodes + _rectifiers(model.graph, nodes),
         extra_options={
             "ActivationSymmetric": signed,
             "WeightSymmetric": True,

@@ -71,6 +71,18 @@ def test_every_convolution_of_the_network_and_nothing_else(int8_path: Path, floa
     assert "Softmax" not in readers
 
 
+def test_the_cpu_form_leaves_out_the_relus(float_path: Path, int8_path: Path) -> None:
+    """Their range is the convolution's, in the unsigned form; levels are not spent on what they cut off."""
+
+    def count(path: Path) -> int:
+        graph = onnx.load(path).graph
+        convolved = {n.output[0] for n in graph.node if n.op_type == "Conv"}
+        return sum(n.op_type in ("Relu", "Clip") and n.input[0] in convolved for n in graph.node)
+
+    assert count(float_path) > 40
+    assert count(int8_path) == (0 if int8_path.stem == "unsigned" else count(float_path))
+
+
 def test_signed_numbers_are_symmetric_and_not_between_a_convolution_and_its_relu(
     float_path: Path, frames: list[Frames], tmp_path: Path
 ) -> None:

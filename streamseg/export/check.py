@@ -103,8 +103,12 @@ def _run(content: bytes, frames: NDArray[np.uint8], name: str) -> EngineOutputs:
     try:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
         results: Any = session.run(list(OUTPUT_NAMES), {INPUT_NAME: frames})
+        alone: Any = session.run(list(OUTPUT_NAMES), {INPUT_NAME: frames[:1]})
     except Exception as error:  # ONNX Runtime's exceptions derive from Exception alone
         raise ExportError(f"{name}: ONNX Runtime cannot run the export ({error})") from error
+    # Tracing may have frozen the two frames' batch somewhere inside.
+    if any(len(output) != 1 for output in alone):
+        raise ExportError(f"{name}: gives {[len(output) for output in alone]} results for one frame")
     return EngineOutputs(*results)
 
 

@@ -11,8 +11,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra `models`")
 pytest.importorskip("onnx", reason="needs the extra `models`")
 
-from streamseg.engines.contract import EngineOutputs  # noqa: E402
-from streamseg.export.check import FULL, _disagreement, _firm, _moved  # noqa: E402
+from streamseg.engines.contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs  # noqa: E402
+from streamseg.errors import ExportError  # noqa: E402
+from streamseg.export.check import FULL, _disagreement, _firm, _moved, check_export  # noqa: E402
+from streamseg.export.module import EngineModule  # noqa: E402
 
 N = 20
 
@@ -101,3 +103,12 @@ def test_heads_move_by_a_share_of_the_largest() -> None:
     assert 0 < float((third - heads[1][1]).abs().max()) <= 2e-2
     assert torch.equal(first, _moved(heads, 1e-2, 0)[0])
     assert not torch.equal(first, _moved(heads, 1e-2, 1)[0])
+
+
+def test_a_batch_frozen_by_tracing(tiny_model: Any) -> None:
+    module = EngineModule(tiny_model, max_detections=10).eval()
+    frames = torch.zeros(2, *tiny_model.config.input_hw, 3, dtype=torch.uint8)
+    names = {"input_names": [INPUT_NAME], "output_names": list(OUTPUT_NAMES)}
+    program = torch.onnx.export(module, (frames,), dynamo=True, verbose=False, **names)
+    with pytest.raises(ExportError, match=r"tiny: ONNX Runtime cannot run the export .*Expected: 2"):
+        check_export(module, program.model_proto.SerializeToString(), FULL, "tiny")

@@ -110,5 +110,5 @@ def test_a_batch_frozen_by_tracing(tiny_model: Any) -> None:
     frames = torch.zeros(2, *tiny_model.config.input_hw, 3, dtype=torch.uint8)
     names = {"input_names": [INPUT_NAME], "output_names": list(OUTPUT_NAMES)}
     program = torch.onnx.export(module, (frames,), dynamo=True, verbose=False, **names)
-    with pytest.raises(ExportError, match=r"tiny: ONNX Runtime cannot run the export .*Expected: 2"):
+    with pytest.raises(ExportError, match=r"tiny: ONNX Runtime cannot run the export .*invalid dimensions"):
         check_export(module, program.model_proto.SerializeToString(), FULL, "tiny")

@@ -6,26 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from streamseg.cli.fetching import Shown
 
+if TYPE_CHECKING:
     from streamseg.engine_build import AnyWatcher
 
 __all__ = ["shown_build"]
 
 
-class _Shown:
+class _ShownBuild(Shown):
     """Lines on stderr above one bar for what is under way: download, calibration, phase of a build."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-        self._task = bar.add_task("", total=None, visible=False)
-
-    def say(self, text: str) -> None:
-        from rich.text import Text
-
-        self._bar.update(self._task, visible=False)
-        self._bar.console.print(Text(text), soft_wrap=True)
 
     def progress(self, done_bytes: int, total_bytes: int | None) -> None:
         self._show("downloading", done_bytes, total_bytes)
@@ -47,4 +37,4 @@ def shown_build() -> Iterator[AnyWatcher]:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        yield _Shown(bar)
+        yield _ShownBuild(bar)

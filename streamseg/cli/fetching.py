@@ -13,7 +13,7 @@ from streamseg.zoo.watch import Watcher
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["CacheFolder", "shown_on_stderr"]
+__all__ = ["CacheFolder", "Shown", "shown_on_stderr"]
 
 CacheFolder = Annotated[
     str | None,
@@ -25,7 +25,7 @@ CacheFolder = Annotated[
 ]
 
 
-class _Shown:
+class Shown:
     """Lines on stderr, a bar while bytes come."""
 
     def __init__(self, bar: Progress) -> None:
@@ -52,4 +52,4 @@ def shown_on_stderr() -> Iterator[Watcher]:
     console = Console(stderr=True)
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        yield _Shown(bar)
+        yield Shown(bar)

@@ -44,7 +44,8 @@ class YolactConfig:
     input_hw: tuple[int, int]
     """Height and width of the input, pixels."""
     block: Literal["bottleneck", "basic", "darknet", "efficientnet_lite0"]
-    """Of residual stages; the last two name a whole backbone."""
+    """Of residual stages; the last two name a whole backbone, and `efficientnet_lite0` has its own stem and
+    stages: of the next four values it heeds none but the widths that feed the FPN."""
     stem: Literal["conv7_pool", "conv3", "conv3_full"]
     """7×7/2 with max-pooling (first stage at stride 1), 3×3/2 or 3×3/1 (all stages at stride 2)."""
     stem_width: int

@@ -36,7 +36,7 @@ class PhotoSet:
 PHOTO_SETS = (
     PhotoSet(
         "coco_train288",
-        share=0.45,
+        share=0.55,
         held_out_share=40 / 288,
         licence="annotations CC BY 4.0; images: Flickr, each under its own licence, many non-commercial",
         ignored=("truck", "bus"),
@@ -44,7 +44,7 @@ PHOTO_SETS = (
     ),
     PhotoSet(
         "cats_feral",
-        share=0.27,
+        share=0.25,
         held_out_share=0.1,
         licence="Public Domain as stated by its source; at least one agency photo among them",
         uncounted=("person", "car", "dog"),
@@ -52,7 +52,7 @@ PHOTO_SETS = (
     ),
     PhotoSet(
         "animals7",
-        share=0.28,
+        share=0.2,
         held_out_share=0.1,
         licence="CC BY 4.0",
         uncounted=("person", "car", "cat", "dog"),

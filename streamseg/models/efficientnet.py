@@ -6,6 +6,7 @@ from TensorFlow's.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 __all__ = ["EfficientNetLite"]
@@ -35,6 +36,10 @@ class SameConv(nn.Conv2d):
             top, bottom = self._margins(x.shape[2])
             left, right = self._margins(x.shape[3])
             x = nn.functional.pad(x, (left, right, top, bottom))
+        if self.groups > 1 and self.weight.requires_grad and _learns_in_bfloat16_on_cpu(x):
+            # Gradients of depthwise kernels in bfloat16 take up to 15 times as long as these.
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(x.float()).to(x.dtype)
         return super().forward(x)
 
     def _margins(self, side: int) -> tuple[int, int]:
@@ -42,6 +47,10 @@ class SameConv(nn.Conv2d):
         size, stride = self.kernel_size[0], self.stride[0]
         total = max((-(-side // stride) - 1) * stride + size - side, 0)
         return total // 2, total - total // 2
+
+
+def _learns_in_bfloat16_on_cpu(x: Tensor) -> bool:
+    return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.is_grad_enabled()
 
 
 def batch_norm(width: int) -> nn.BatchNorm2d:

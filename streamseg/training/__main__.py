@@ -20,12 +20,15 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, required=True, help="wall time to train for")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint; FILE.resume is kept beside it")
+    parser.add_argument("--weights", type=Path, help="checkpoint of an earlier run, to be trained on")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="single-threaded ones")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
-        train_compact(options.data, options.out, options.minutes, options.processes, options.seed)
+        train_compact(
+            options.data, options.out, options.minutes, options.processes, options.seed, options.weights
+        )
     except StreamsegError as error:
         print(error, file=sys.stderr)
         return error.exit_code

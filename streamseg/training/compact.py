@@ -11,6 +11,7 @@ import torch
 
 from streamseg.datasets.photo_sets import PHOTO_SETS, read_split
 from streamseg.models.catalog import build_model
+from streamseg.models.checkpoint import load_checkpoint, load_weights
 from streamseg.models.efficientnet import EfficientNetLite
 from streamseg.training.losses import SOFT
 from streamseg.training.mixture import Batch, Mixture, batches
@@ -27,7 +28,9 @@ log = logging.getLogger(__name__)
 
 BATCH_PER_RANK = 6
 SMALL_UNTIL = 0.35
-"""Share of the run on small pictures; see `Settings`."""
+"""Share of a run from the start on small pictures; see `Settings`."""
+PASTED_OFTEN = ("person",)
+"""The class that is worst for how common it is; most of its instances are small."""
 
 
 def make_mixture(data: Path, classes: tuple[str, ...], input_hw: tuple[int, int]) -> Mixture:
@@ -36,28 +39,37 @@ def make_mixture(data: Path, classes: tuple[str, ...], input_hw: tuple[int, int]
     for photos in PHOTO_SETS:
         images, _ = read_split(data, photos)
         loaded.append((photos.share, load_photos(images, photos, classes)))
-    return Mixture(tuple(loaded), input_hw, len(classes), classes.index("shape"))
+    often = tuple(classes.index(name) for name in PASTED_OFTEN)
+    return Mixture(tuple(loaded), input_hw, len(classes), classes.index("shape"), pasted_often=often)
 
 
-def train_compact(data: Path, out: Path, minutes: float, processes: int, seed: int = 1) -> None:
+def train_compact(
+    data: Path, out: Path, minutes: float, processes: int, seed: int = 1, weights: Path | None = None
+) -> None:
     """Train `compact`, its backbone pretrained on ImageNet, and write its checkpoint to `out`.
 
-    `processes` compute side by side, each with one thread. Raises DatasetError, MissingDependency.
+    `weights` of an earlier run are trained on, with pictures of full size only. `processes` compute side by
+    side, each with one thread. Raises CheckpointError, DatasetError, MissingDependency.
     """
     for photos in PHOTO_SETS:
         images, out_of_it = read_split(data, photos)
         log.info("%s: %d photographs, %d held out", photos.folder, len(images), len(out_of_it))
-    settings = Settings(minutes=minutes, small_until=SMALL_UNTIL, seed=seed)
-    run_ranks(processes, partial(train_rank, data, out, settings))
+    if weights is not None:
+        load_checkpoint(weights)
+    settings = Settings(minutes=minutes, small_until=0.0 if weights else SMALL_UNTIL, seed=seed)
+    run_ranks(processes, partial(train_rank, data, out, settings, weights))
 
 
-def train_rank(data: Path, out: Path, settings: Settings, place: Place) -> None:
+def train_rank(data: Path, out: Path, settings: Settings, weights: Path | None, place: Place) -> None:
     """The part of one of the processes."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     torch.manual_seed(settings.seed)
     model = build_model("compact")
     assert isinstance(model.backbone, EfficientNetLite)
-    load_pretrained(model.backbone)
+    if weights is None:
+        load_pretrained(model.backbone)
+    else:
+        load_weights(model, weights)
 
     def stream(size_hw: tuple[int, int], iteration: int) -> Iterator[Batch]:
         make = partial(make_mixture, data, model.config.classes, size_hw)

@@ -82,6 +82,8 @@ class Mixture:
     """Part of the photographs that get synthetic shapes pasted on."""
     paste_share: float = 0.5
     """Part of the photographs that get cut-outs of others pasted on."""
+    pasted_often: tuple[int, ...] = ()
+    """Classes whose cut-outs are drawn three times as often as those of any other."""
 
     def cut_outs(self) -> dict[int, list[tuple[Photo, Item]]]:
         """All objects that may be pasted, by class."""
@@ -118,7 +120,7 @@ class Mixture:
         photos = self.photos[int(rng.choice(len(shares), p=shares))][1]
         canvas = view_of_photo(rng, photos[int(rng.integers(len(photos)))], self.input_hw)
         if cut_outs and rng.random() < self.paste_share:
-            classes = list(cut_outs)
+            classes = [k for k in cut_outs for _ in range(3 if k in self.pasted_often else 1)]
             for _ in range(int(rng.integers(1, 4))):
                 choices = cut_outs[classes[int(rng.integers(len(classes)))]]
                 paste_item(rng, canvas, *choices[int(rng.integers(len(choices)))])

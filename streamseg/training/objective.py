@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from streamseg.errors import ConfigError
 from streamseg.models.catalog import resized
 from streamseg.models.config import YolactConfig
-from streamseg.models.efficientnet import EfficientNetLite
 from streamseg.models.network import Network
 from streamseg.models.priors import make_priors
 from streamseg.models.solo import Solo
@@ -46,15 +45,9 @@ class Objective(nn.Module):
         """Whether masks are compared as shares of cells; see `losses`."""
         return False
 
-    @property
-    def memory_format(self) -> torch.memory_format:
-        """The faster one: the gradient of depthwise convolutions takes twice as long with channels last."""
-        depthwise = isinstance(self.model.backbone, EfficientNetLite)
-        return torch.contiguous_format if depthwise else torch.channels_last
-
     def images(self, batch: Batch) -> Tensor:
         """What the network takes."""
-        return normalise(batch.images, self.model.config).contiguous(memory_format=self.memory_format)
+        return normalise(batch.images, self.model.config).contiguous(memory_format=torch.channels_last)
 
     def autocast(self, batch: Batch) -> torch.autocast:
         """The context for the network's part of the arithmetic."""

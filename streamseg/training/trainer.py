@@ -69,7 +69,7 @@ def train(
     observer = observer or Observer()
     if place.rank == 0:
         remove_leftovers(out)
-    objective.to(place.device, memory_format=objective.memory_format)  # type: ignore[call-overload]
+    objective.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run.begin(objective.model, settings, out, identity or {})
     losses_of = DistributedDataParallel(objective) if place.ranks > 1 else objective
     progress = run.progress

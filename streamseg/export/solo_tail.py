@@ -93,10 +93,10 @@ class SoloTail(nn.Module):
         pairs = self._best(category.sigmoid())
         drawn: Tensor = self.masks(pairs.cells, *heads)
         soft = drawn.flatten(2)
-        pairs = pairs._replace(scores=pairs.scores * self._maskness(soft, pairs.cells))
-        scores, order = pairs.scores.topk(self.compared, dim=1)
+        binary = (soft > MASK_PROBABILITY).to(soft.dtype)
+        scores, order = (pairs.scores * self._maskness(soft, binary, pairs.cells)).topk(self.compared, dim=1)
         classes = pairs.classes.gather(1, order)
-        scores = scores * decay(rows(soft, order), classes)
+        scores = scores * decay(rows(binary, order), classes)
         scores, kept = scores.topk(self.max_detections, dim=1)
         masks = rows(soft, order.gather(1, kept)).reshape(*kept.shape, *drawn.shape[2:])
         valid = scores > self.score_threshold
@@ -124,11 +124,10 @@ class SoloTail(nn.Module):
         place = torch.div(flat, self.num_classes, rounding_mode="floor")
         return Pairs(values, cells.gather(1, place), flat - place * self.num_classes)
 
-    def _maskness(self, soft: Tensor, cells: Tensor) -> Tensor:
-        """(B, n) mean probability of the cells that soft masks (B, n, mh·mw) set; 0 for too small ones."""
-        binary = soft > MASK_PROBABILITY
-        area = binary.sum(-1, dtype=soft.dtype)
-        mean = torch.where(binary, soft, 0.0).sum(-1) / area.clamp(min=1)
+    def _maskness(self, soft: Tensor, binary: Tensor, cells: Tensor) -> Tensor:
+        """(B, n) mean of the soft masks (B, n, mh·mw) where binary ones are 1; 0 for too small ones."""
+        area = binary.sum(-1)
+        mean = (soft * binary).sum(-1) / area.clamp(min=1)
         return torch.where(area > self.min_area[cells], mean, 0.0)
 
 
@@ -156,14 +155,14 @@ def peaks(scores: Tensor, grid: int) -> Tensor:
     return torch.where((best == scores) & (scores > PAIR_SCORE), scores, 0.0)
 
 
-def decay(soft: Tensor, classes: Tensor) -> Tensor:
-    """Matrix NMS with the Gaussian kernel: (B, n) factors for masks (B, n, cells) by descending score.
+def decay(binary: Tensor, classes: Tensor) -> Tensor:
+    """Matrix NMS with the Gaussian kernel: (B, n) factors for masks (B, n, cells), 0 or 1, by descending
+    score.
 
     The original's min over i of exp(−σ·iou_ij²) / exp(−σ·comp_i²), with comp_i the largest IoU of i with a
     better mask of its class. The first mask has comp 0, so the exponent below is never positive; others
     than the better masks of the class add nothing to it.
     """
-    binary = (soft > MASK_PROBABILITY).to(soft.dtype)
     area = binary.sum(-1)
     factors: list[Tensor] = []
     comp = area[:, :0]
@@ -171,7 +170,7 @@ def decay(soft: Tensor, classes: Tensor) -> Tensor:
         stop = min(start + BLOCK, area.shape[1])
         inter = binary[:, :stop] @ binary[:, start:stop].transpose(1, 2)
         iou = inter / (area[:, :stop, None] + area[:, None, start:stop] - inter).clamp(min=1)
-        better = torch.ones(stop, stop - start, dtype=torch.bool, device=soft.device).triu(1 - start)
+        better = torch.ones(stop, stop - start, dtype=torch.bool, device=binary.device).triu(1 - start)
         rival = better & (classes[:, :stop, None] == classes[:, None, start:stop])
         squared = torch.where(rival, iou * iou, 0.0)
         comp = torch.cat([comp, squared.amax(1)], dim=1)

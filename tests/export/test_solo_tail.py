@@ -255,7 +255,7 @@ def test_matrix_nms(seed: int, n: int, block: int) -> None:
     found = [Found(0.0, int(c), s) for c, s in zip(classes, soft, strict=True)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(solo_tail, "BLOCK", block)
-        factor = decay(torch.from_numpy(soft)[None], torch.from_numpy(classes)[None])
+        factor = decay((torch.from_numpy(soft)[None] > 0.5).float(), torch.from_numpy(classes)[None])
     np.testing.assert_allclose(factor[0], factors(found), rtol=1e-5)
 
 

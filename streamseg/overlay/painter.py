@@ -19,8 +19,13 @@ __all__ = ["Painter"]
 
 Image = NDArray[np.uint8]
 
+_RAGGED = 6
+"""Edges that a column of pixels crosses, on average, from which on a mask is ragged. A solid one crosses 2;
+lines around a ragged one cost by the segment, 7 ms for a whole 1280×720 frame of noise, edge pixels 1."""
+
 # Points of lines are given in sixteenths of a pixel.
 _SHIFT = 4
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 class Painter:
@@ -93,9 +98,22 @@ def draw_outline(
         x1, y1, x2, y2 = np.rint(box).astype(int).tolist()
         cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), colour, style.line)
         return
+    if np.count_nonzero(region.bits[1:] != region.bits[:-1]) > _RAGGED * region.bits.shape[1]:
+        _draw_edge_pixels(canvas, region, colour, style.line)
+        return
     # Antialiased lines cost by the segment: half a line's width of tolerance, which nobody sees, takes
     # 4 of 5 of them away and the time from 0.20 to 0.04 ms per instance.
     cv2.polylines(canvas, contours(region, 0.5 * style.line), True, colour, style.line, cv2.LINE_AA)
+
+
+def _draw_edge_pixels(canvas: Image, region: Region, colour: Colour, line: int) -> None:
+    """Colour the outermost pixels of `region`, `line` pixels inwards."""
+    (x, y), (h, w) = region.origin_xy, region.bits.shape
+    bits = region.bits.view(np.uint8)
+    inner = cv2.erode(bits, _CROSS, iterations=line, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    flat = np.empty((h, w, 3), np.uint8)
+    cv2.rectangle(flat, (0, 0), (w, h), colour, cv2.FILLED)
+    cv2.copyTo(flat, bits ^ inner, canvas[y : y + h, x : x + w])
 
 
 def _polyline(canvas: Image, points: Sequence[Point], colour: Colour, line: int) -> None:

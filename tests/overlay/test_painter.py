@@ -64,6 +64,25 @@ def test_outlines_are_drawn_in_the_colour_of_the_track_also_around_holes(
     np.testing.assert_array_equal(hole, frame.image[210:270, 210:270])
 
 
+def test_a_ragged_mask_is_edged_pixel_by_pixel(make_frame, make_instances, make_tracks) -> None:
+    """Ten bars of 8 pixels: the outermost of each has the colour, what is further in the tint."""
+    frame, instances = make_frame((160, 240)), make_instances((160, 240), [[40.0, 0.0, 200.0, 160.0]])
+    instances.masks.soft[0, 1::2] = 0
+    assert style_for(frame.size_hw).line == 1
+    canvas = Painter().draw(frame, instances, make_tracks(instances), NAMES)
+    region = FrameMasks(instances).regions[0]
+    bits = np.pad(region.bits, 1)
+    inner = bits[1:-1, 1:-1] & bits[2:, 1:-1] & bits[:-2, 1:-1] & bits[1:-1, 2:] & bits[1:-1, :-2]
+    x, y = region.origin_xy
+    part = canvas[y : y + inner.shape[0], x : x + inner.shape[1]]
+    colour = PALETTE[0]
+    below_label = np.s_[48:, 10:-10]
+    edge = (region.bits & ~inner)[below_label]
+    assert edge.sum() > 1000
+    assert (part[below_label][edge] == colour).all()
+    assert not (part[below_label][~edge] == colour).all(axis=1).any()
+
+
 def test_higher_scores_lie_on_top_whatever_the_order(make_frame, make_instances, make_tracks) -> None:
     frame = make_frame(SIZE)
     boxes = [[160, 160, 320, 320], [160, 160, 320, 320]]

@@ -113,7 +113,7 @@ def _draw_edge_pixels(canvas: Image, region: Region, colour: Colour, line: int) 
     inner = cv2.erode(bits, _CROSS, iterations=line, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     flat = np.empty((h, w, 3), np.uint8)
     cv2.rectangle(flat, (0, 0), (w, h), colour, cv2.FILLED)
-    cv2.copyTo(flat, bits ^ inner, canvas[y : y + h, x : x + w])
+    cv2.copyTo(flat, cv2.subtract(bits, inner), canvas[y : y + h, x : x + w])
 
 
 def _polyline(canvas: Image, points: Sequence[Point], colour: Colour, line: int) -> None:

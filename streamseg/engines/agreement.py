@@ -18,6 +18,9 @@ __all__ = ["Agreement", "compare"]
 FloatArray = NDArray[np.float32]
 MATCH_IOU = 0.5
 """Survivors of one class overlap by no more than this, so a better overlap can only be the same one."""
+LEAST_SIDE = 1e-3
+"""Sides of boxes are taken to be no shorter than this share of the input's: where a network clips its boxes,
+those beyond the border are lines, which Fast NMS never suppresses and which would overlap nothing."""
 SAME_LEVEL = 2
 """Levels (of 255) by which a cell of a mask may differ and still count as equal."""
 
@@ -96,13 +99,19 @@ def _match(reference: EngineOutputs, other: EngineOutputs, b: int) -> dict[int, 
 
 
 def _pairwise_iou(a: FloatArray, b: FloatArray) -> FloatArray:
+    a, b = _with_area(a), _with_area(b)
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     inter = (high - low).clip(0).prod(-1)
     area_a, area_b = (a[:, 2:] - a[:, :2]).prod(-1), (b[:, 2:] - b[:, :2]).prod(-1)
-    union = area_a[:, None] + area_b[None] - inter
-    result: FloatArray = inter / np.where(union > 0, union, 1)
+    result: FloatArray = inter / (area_a[:, None] + area_b[None] - inter)
     return result
+
+
+def _with_area(boxes: FloatArray) -> FloatArray:
+    short = (LEAST_SIDE - (boxes[:, 2:] - boxes[:, :2])).clip(0) / 2
+    grown: FloatArray = boxes + np.concatenate([-short, short], axis=1)
+    return grown
 
 
 def _differences(

@@ -40,10 +40,10 @@ class Tolerance(NamedTuple):
 FULL = Tolerance(heads=2e-5, score=1e-3, cells=0.01, firm_share=0.98, matched_share=0.9)
 """Heads of two float32 implementations differ by 2e-6 (ONNX Runtime, YOLACT++) to 1.4e-5 (docs/parity.md).
 That turns near ties of NMS, so instances that heads moved by `heads` do not move must agree. Not every one:
-on noise, a network of random weights may be wholly sure of more instances than are listed, and which are is up
-to the runtime's sort; final scores do not show it where they are multiplied by a verdict on the mask. Of
-YOLACT++ 113 instances had the probability 1 for 100 places: 1 of 154 firm ones and 3 % of all had no partner.
-Of SOLOv2 none of 199."""
+on noise, a network of random weights may be wholly sure of more instances than are listed, and which are is
+up to the runtime's sort; final scores do not show it where they are multiplied by a verdict on the mask. Of
+YOLACT++ 113 instances had the probability 1 for 100 places: 1 of 154 firm ones and 3 % of all had no
+partner. Of SOLOv2 none of 199."""
 HALF = Tolerance(heads=2e-3, score=2e-2, cells=0.1, firm_share=0.95, matched_share=0.8)
 """Weights rounded to 11 bits."""
 DRAWS = 3

@@ -7,6 +7,7 @@ lasts as long as another program's time slice.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -44,6 +45,12 @@ class Place:
         # Older versions of torch do not say.
         known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
         return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the process that `run_ranks` was called in has been killed."""
+        parent = multiprocessing.parent_process()
+        return parent is not None and not parent.is_alive()
 
     @property
     def workers(self) -> int:

@@ -76,6 +76,9 @@ def train(
     started, saved = time.monotonic() - progress.elapsed_s, time.monotonic()
     size_hw: tuple[int, int] | None = None
     while (share := progress.share(settings)) < 1:
+        if place.orphaned:
+            # Or it would go on, and write over what the next run saves.
+            raise TrainingError(f"{out}: the program that trains it was killed; start it again to continue")
         if size_hw != settings.input_hw(share, objective.model.config.input_hw):
             size_hw = settings.input_hw(share, objective.model.config.input_hw)
             batches = stream(size_hw, progress.iteration)

@@ -71,6 +71,12 @@ class EngineInfo:
     checkpoint_sha256: str = ""
     version: str = ""
     """Version of streamseg that exported it."""
+    quantized: str = ""
+    """`int8` or `mixed` for a file whose convolutions are INT8, all of them or some."""
+
+    def arithmetic(self, rest: str) -> str:
+        """What it computes in where all that is not quantised is in `rest`, which comes last."""
+        return f"{self.quantized.upper()}, rest {rest}" if self.quantized else rest
 
 
 def metadata_from_info(info: EngineInfo) -> dict[str, str]:
@@ -118,6 +124,7 @@ def info_from_metadata(metadata: Mapping[str, str], input_hw: tuple[int, int], p
             checkpoint=get.get("checkpoint", ""),
             checkpoint_sha256=get.get("checkpoint_sha256", ""),
             version=get.get("version", ""),
+            quantized=get.get("precision", ""),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise NotAnEngine(

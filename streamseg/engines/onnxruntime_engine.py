@@ -38,7 +38,7 @@ class OnnxRuntimeEngine(BaseEngine):
         except Exception as error:  # ONNX Runtime's exceptions derive from Exception alone
             raise EngineError(f"{path}: ONNX Runtime cannot load it ({_reason(error)})") from error
         self._outputs: EngineOutputs | None = None
-        super().__init__(info, f"onnxruntime {onnxruntime.__version__} FP32")
+        super().__init__(info, f"onnxruntime {onnxruntime.__version__} {info.arithmetic('FP32')}")
 
     def _start(self, frames: NDArray[np.uint8]) -> None:
         try:

@@ -54,7 +54,7 @@ class OpenVinoEngine(BaseEngine):
         if threads is not None:
             self._options["INFERENCE_NUM_THREADS"] = threads
         release = openvino.get_version().split("-")[0]
-        super().__init__(info, f"openvino {release} {chosen.upper()}")
+        super().__init__(info, f"openvino {release} {info.arithmetic(chosen.upper())}")
         self._single: Any = self._compiled(batch=1)
         self._any: Any = None
         self._request: Any = self._single

@@ -4,10 +4,12 @@ The source is the bundled engine, whose weights were trained and are stored in h
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
@@ -119,8 +121,11 @@ def test_mixed_keeps_fpn_and_heads_in_float(float_path: Path, frames: list[Frame
     assert metadata["streamseg.precision"] == "mixed"
 
 
-def test_says_of_itself_what_its_source_says(int8_path: Path, float_path: Path) -> None:
-    assert read_info(int8_path) == read_info(float_path)
+def test_says_of_itself_what_its_source_says_and_that_it_is_int8(int8_path: Path, float_path: Path) -> None:
+    assert read_info(int8_path) == replace(read_info(float_path), quantized="int8")
+    with load_engine(int8_path, "onnxruntime") as ort, load_engine(int8_path, "openvino", "fp32") as vino:
+        assert ort.runtime == f"onnxruntime {onnxruntime.__version__} INT8, rest FP32"
+        assert vino.runtime.endswith(" INT8, rest FP32")
 
 
 def test_bad_input_leaves_nothing_behind(float_path: Path, frames: list[Frames], tmp_path: Path) -> None:

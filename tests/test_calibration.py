@@ -41,9 +41,9 @@ def test_resized_as_the_engine_wants_it(ten_levels: Path) -> None:
 
 
 def test_sources_that_cannot_be_sampled(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="rtsp://x: a live source cannot be sampled evenly; record it"):
-        calibration_frames("rtsp://x", INFO, 5)
+    with pytest.raises(SourceError, match="rtsp://x: a live source; name a clip"):
+        next(calibration_frames("rtsp://x", INFO, 5))
     with pytest.raises(ConfigError, match="calibration frames: 0"):
-        calibration_frames(str(tmp_path), INFO, 0)
-    with pytest.raises(SourceError, match="synthetic: does not say how many frames it has"):
+        next(calibration_frames(str(tmp_path), INFO, 0))
+    with pytest.raises(SourceError, match="synthetic: has no end; say how many frames"):
         next(calibration_frames("synthetic", INFO, 5))

@@ -5,7 +5,7 @@
 19,248 priors × 80 classes, 100 masks of 138 × 138, batch 1, random heads. `plain` is the published order of
 operations with coordinates in planes of their own: every prior enters its classes' top-K, pairs are compared
 in one (80, 200, 200) plane. That form took 11.6 ms in ONNX Runtime and 10.4 in OpenVINO on two quiet threads
-of a machine of this kind. `ours` is what export writes. Interleaved; the ratio carries over to other machines.
+of a machine of this kind. `ours` is what export writes. Interleaved; the ratio carries over to others.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from streamseg.datasets.coco import Annotation, CocoDataset, CocoImage, LeftOut
 from streamseg.datasets.image_files import image_size_hw, list_images
 from streamseg.errors import DatasetError
 
-__all__ = ["read_mask_folder"]
+__all__ = ["objects_of_mask", "read_mask_folder"]
 
 ONLY_CLASS = "object"
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
@@ -47,7 +47,9 @@ def read_mask_folder(path: Path, left_out: LeftOut | None = None) -> CocoDataset
         except DatasetError as error:
             _report(str(error), left_out)
             continue
-        annotations = [a for name, mask in masks[stem] for a in _objects(mask, name, size_hw, left_out)]
+        annotations = [
+            a for name, mask in masks[stem] for a in objects_of_mask(mask, name, size_hw, left_out)
+        ]
         listed.append(CocoImage(number, file, size_hw, tuple(annotations)))
     return CocoDataset(path, tuple(by_class), tuple(listed), tuple(range(1, len(by_class) + 1)))
 
@@ -78,9 +80,13 @@ def _masks_by_image(
     return found
 
 
-def _objects(
-    file: Path, name: str, size_hw: tuple[int, int], left_out: LeftOut | None
+def objects_of_mask(
+    file: Path, name: str, size_hw: tuple[int, int], left_out: LeftOut | None = None
 ) -> Iterator[Annotation]:
+    """One annotation of class `name` for every value but 0 of the mask in `file`, of an image of `size_hw`.
+
+    Raises DatasetError for what is no mask, or tells `left_out`.
+    """
     try:
         values = _read_mask(file, size_hw)
         ids = np.unique(values)

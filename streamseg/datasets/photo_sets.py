@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamseg.datasets.coco import CocoImage, read_coco
+from streamseg.datasets.davis import read_davis
 from streamseg.datasets.split import held_out
 
-__all__ = ["PHOTO_SETS", "PhotoSet", "read_split"]
+__all__ = ["CLIPS", "CLIP_CLASSES", "PHOTO_SETS", "PhotoSet", "read_clips", "read_split"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,22 @@ PHOTO_SETS = (
     ),
 )
 """Twins were found by the correlation (≥ 0.97) of 12 × 12 grey thumbnails, also mirrored."""
+
+CLIPS = PhotoSet(
+    "davis",
+    share=0.06,
+    held_out_share=0.0,
+    licence="CC BY-NC 4.0",
+    uncounted=("person", "car"),
+)
+"""Moving pictures of one thing each; it takes its share before the others divide the rest."""
+CLIP_CLASSES = {"dance-twirl": "person", "car-shadow": "car", "blackswan": "swan"}
+EVERY_FRAME = 3
+
+
+def read_clips(data: Path) -> list[CocoImage]:
+    """Frames to train on; none is held out. Raises DatasetError."""
+    return read_davis(data / CLIPS.folder, CLIP_CLASSES, EVERY_FRAME)
 
 
 def read_split(data: Path, photos: PhotoSet) -> tuple[list[CocoImage], list[CocoImage]]:

@@ -16,7 +16,7 @@ def main() -> int:
     """Train `compact`; one line and an exit code when the data cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m streamseg.training", description=main.__doc__)
     parser.add_argument(
-        "--data", type=Path, required=True, help="folder with coco_train288, cats_feral, animals7"
+        "--data", type=Path, required=True, help="folder with coco_train288, cats_feral, animals7, davis"
     )
     parser.add_argument("--minutes", type=float, required=True, help="wall time to train for")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint; FILE.resume is kept beside it")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from streamseg.datasets.photo_sets import PHOTO_SETS, read_split
+from streamseg.datasets.photo_sets import CLIPS, PHOTO_SETS, read_clips, read_split
 from streamseg.models.catalog import build_model
 from streamseg.models.checkpoint import load_checkpoint, load_weights
 from streamseg.models.efficientnet import EfficientNetLite
@@ -34,11 +34,11 @@ PASTED_OFTEN = ("person", "car", "dog")
 
 
 def make_mixture(data: Path, classes: tuple[str, ...], input_hw: tuple[int, int]) -> Mixture:
-    """Load the photographs below `data` that are not held out. Raises DatasetError."""
-    loaded = []
+    """Load the photographs below `data` that are not held out, and frames of clips. Raises DatasetError."""
+    loaded = [(CLIPS.share, load_photos(read_clips(data), CLIPS, classes))]
     for photos in PHOTO_SETS:
         images, _ = read_split(data, photos)
-        loaded.append((photos.share, load_photos(images, photos, classes)))
+        loaded.append(((1 - CLIPS.share) * photos.share, load_photos(images, photos, classes)))
     often = tuple(classes.index(name) for name in PASTED_OFTEN)
     return Mixture(tuple(loaded), input_hw, len(classes), classes.index("shape"), pasted_often=often)
 
@@ -54,6 +54,7 @@ def train_compact(
     for photos in PHOTO_SETS:
         images, out_of_it = read_split(data, photos)
         log.info("%s: %d photographs, %d held out", photos.folder, len(images), len(out_of_it))
+    log.info("%s: %d frames", CLIPS.folder, len(read_clips(data)))
     if weights is not None:
         load_checkpoint(weights)
     settings = Settings(minutes=minutes, small_until=0.0 if weights else SMALL_UNTIL, seed=seed)

@@ -7,21 +7,35 @@ import cv2
 import numpy as np
 import pytest
 
-from streamseg.datasets.photo_sets import PHOTO_SETS
+from streamseg.datasets.photo_sets import CLIP_CLASSES, PHOTO_SETS
 
 CLASS_OF_FOLDER = {"coco_train288": "person", "cats_feral": "cat", "animals7": "rhesus monkey"}
 
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
-    """Ten pictures for each data set, in each a bright ellipse with its outline annotated."""
+    """For each data set ten pictures of a bright ellipse with its outline annotated, and short clips."""
     for photos in PHOTO_SETS:
         folder = tmp_path / "data" / photos.folder
         (folder / "images").mkdir(parents=True)
         (folder / "instances.json").write_text(
             json.dumps(write_pictures(folder, CLASS_OF_FOLDER[photos.folder]))
         )
+    for sequence in CLIP_CLASSES:
+        write_clip(tmp_path / "data" / "davis", sequence)
     return tmp_path / "data"
+
+
+def write_clip(folder: Path, sequence: str) -> None:
+    """Four frames with a green disc that moves to the right."""
+    for part in ("JPEGImages", "Annotations"):
+        (folder / part / sequence).mkdir(parents=True)
+    for k in range(4):
+        mask = np.zeros((120, 200), np.uint8)
+        cv2.circle(mask, (60 + 20 * k, 60), 25, 255, cv2.FILLED)
+        image = np.where(mask[..., None] > 0, np.uint8((0, 200, 0)), np.uint8(40))
+        cv2.imwrite(str(folder / "JPEGImages" / sequence / f"0000{k}.jpg"), image)
+        cv2.imwrite(str(folder / "Annotations" / sequence / f"0000{k}.png"), mask)
 
 
 def write_pictures(folder: Path, class_name: str) -> dict[str, object]:

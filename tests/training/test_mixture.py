@@ -28,7 +28,8 @@ def test_held_out_photographs_are_not_loaded(mixture: Mixture, data_dir: Path) -
 
     assert {image.path.name for image in out} == held_out([f"{k}.png" for k in range(10)], 0.1)
     assert not {image.path for image in train} & {image.path for image in out}
-    assert [len(photos) for _, photos in mixture.photos] == [9, 9, 9]
+    assert [len(photos) for _, photos in mixture.photos] == [6, 9, 9, 9]
+    assert sum(share for share, _ in mixture.photos) == pytest.approx(1)
 
 
 def test_the_same_seed_is_the_same_stream(mixture: Mixture) -> None:
@@ -49,7 +50,7 @@ def test_samples_are_consistent(mixture: Mixture) -> None:
         assert sample.boxes.max(initial=1) <= 1
         assert sample.counted.shape == (len(CLASSES),)
         seen |= {CLASSES[k] for k in sample.classes}
-    assert seen == {"person", "cat", "monkey", "shape"}
+    assert seen == {"person", "car", "cat", "monkey", "shape"}
 
 
 def test_masks_lie_in_their_boxes(mixture: Mixture) -> None:
@@ -64,9 +65,11 @@ def test_masks_lie_in_their_boxes(mixture: Mixture) -> None:
 
 
 def test_data_sets_count_only_what_they_annotate(mixture: Mixture) -> None:
-    coco, cats, animals = (photos[0].counted for _, photos in mixture.photos)
+    clips, coco, cats, animals = (photos[0].counted for _, photos in mixture.photos)
 
     assert coco.all()
+    assert not clips[CLASSES.index("person")]
+    assert clips[CLASSES.index("cat")]
     assert not cats[CLASSES.index("person")]
     assert cats[CLASSES.index("cat")]
     assert not animals[CLASSES.index("cat")]
@@ -86,5 +89,5 @@ def test_batches_come_from_a_process_of_their_own(mixture: Mixture, data_dir: Pa
 
 
 def test_missing_data_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="coco_train288"):
+    with pytest.raises(DatasetError, match="davis"):
         make_mixture(tmp_path, CLASSES, SIZE_HW)

@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 OUT ?= out
 DATA ?=
 MINUTES ?= 100
+WEIGHTS ?=
 
 .PHONY: demo test lint parity benchmark bundled clean
 
@@ -46,9 +47,10 @@ parity: $(VENV)/.dev
 
 # The bundled engine again, from its data to its file and its card: docs/compact.md says what DATA holds.
 bundled: $(VENV)/.dev
-	@test -d '$(DATA)' || { echo "make bundled DATA=FOLDER [MINUTES=$(MINUTES)]: docs/compact.md" >&2; exit 2; }
+	@test -d '$(DATA)' || { echo "make bundled DATA=FOLDER [MINUTES=$(MINUTES)] [WEIGHTS=FILE]: docs/compact.md" >&2; exit 2; }
 	mkdir -p $(OUT)
-	$(BIN)/python -m streamseg.training --data '$(DATA)' --minutes $(MINUTES) --out $(OUT)/compact.pth
+	$(BIN)/python -m streamseg.training --data '$(DATA)' --minutes $(MINUTES) \
+		$(if $(WEIGHTS),--weights '$(WEIGHTS)' --seed 7) --out $(OUT)/compact.pth
 	$(BIN)/streamseg export $(OUT)/compact.pth -o $(OUT)/compact.onnx --score-threshold 0.05 --half-weights
 	$(BIN)/python -m streamseg.evaluation --engine $(OUT)/compact.onnx --data '$(DATA)' --card streamseg/bundled/compact.json
 	cp $(OUT)/compact.onnx streamseg/bundled/

@@ -76,3 +76,18 @@ def test_a_damaged_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, "SHA256", "00000000")
     with pytest.raises(Exception, match=r"damaged \(SHA-256 57934424.*install .* again"):
         pretrained.load_pretrained(EfficientNetLite())
+
+
+@pytest.mark.parametrize(("size", "stride", "side"), [(5, 2, 23), (3, 1, 20)])
+def test_depthwise_kernels_learn_in_bfloat16_as_in_float32(size: int, stride: int, side: int) -> None:
+    torch.manual_seed(0)
+    conv, x = SameConv(8, 8, size, stride, groups=8), torch.randn(2, 8, side, side)
+    conv(x).square().sum().backward()
+    expected = conv.weight.grad
+    assert expected is not None
+    conv.weight.grad = None
+    with torch.autocast("cpu", torch.bfloat16):
+        y = conv(x.bfloat16())
+    assert y.dtype == torch.bfloat16
+    y.float().square().sum().backward()
+    torch.testing.assert_close(conv.weight.grad, expected, rtol=0.02, atol=0.01 * float(expected.abs().max()))

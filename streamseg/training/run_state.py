@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from torch.optim import AdamW
 
@@ -22,7 +23,7 @@ from streamseg.models.network import Network
 from streamseg.training.pretrained import fix_early_blocks
 from streamseg.training.schedule import Progress, Settings, learning_rate
 
-__all__ = ["Run", "resume_file"]
+__all__ = ["Run", "alone", "resume_file"]
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +111,23 @@ class Run:
             first = str(error).splitlines()[0]
             raise CheckpointError(f"{path}: does not continue this run ({first}); start another") from error
         log.info("resumed at iteration %d, %.1f min", self.progress.iteration, self.progress.elapsed_s / 60)
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Keep other runs from writing to `out` for the block. Raises TrainingError when one does already."""
+    path = out.with_name(out.name + ".lock")
+    lock = FileLock(path)
+    with saving(path):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise TrainingError(f"{out}: another run is training it; wait for its end, or stop it") from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from streamseg.errors import TrainingError
 from streamseg.training.mixture import Batch
 from streamseg.training.objective import Objective
 from streamseg.training.parallel import Place, mean_over_ranks
-from streamseg.training.run_state import Run, resume_file
+from streamseg.training.run_state import Run, alone, resume_file
 from streamseg.training.schedule import Progress, Settings
 
 __all__ = ["Observer", "Stream", "train"]
@@ -66,11 +67,23 @@ def train(
     CheckpointError, ConfigError, and DatasetError from the stream.
     """
     place = place or Place(torch.device("cpu"))
-    observer = observer or Observer()
+    with alone(out) if place.rank == 0 else nullcontext():
+        return _train(objective, stream, settings, out, place, observer or Observer(), identity or {})
+
+
+def _train(
+    objective: Objective,
+    stream: Stream,
+    settings: Settings,
+    out: Path,
+    place: Place,
+    observer: Observer,
+    identity: Mapping[str, Any],
+) -> Progress:
     if place.rank == 0:
         remove_leftovers(out)
     objective.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = Run.begin(objective.model, settings, out, identity or {})
+    run = Run.begin(objective.model, settings, out, identity)
     losses_of = DistributedDataParallel(objective) if place.ranks > 1 else objective
     progress = run.progress
     started, saved = time.monotonic() - progress.elapsed_s, time.monotonic()

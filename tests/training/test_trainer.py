@@ -59,6 +59,16 @@ def test_losses_fall_and_the_result_loads(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["net.pth"]
 
 
+def test_two_runs_do_not_write_to_one_file(tmp_path: Path) -> None:
+    def second(size_hw: tuple[int, int], first: int) -> Iterator[Batch]:
+        with pytest.raises(TrainingError, match="net.pth: another run is training it"):
+            train(objective(), square_batches, SETTINGS, tmp_path / "net.pth")
+        return square_batches(size_hw, first)
+
+    train(objective(), second, SETTINGS, tmp_path / "net.pth")
+    assert [path.name for path in tmp_path.iterdir()] == ["net.pth"]
+
+
 def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
     class Interrupt(Exception):
         pass

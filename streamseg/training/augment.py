@@ -16,6 +16,8 @@ __all__ = ["draw_view", "jitter_colours", "paste_item", "paste_sprite", "view_of
 Rng = np.random.Generator
 Matrix = NDArray[np.float64]
 FILL_BGR = (104, 117, 124)
+HUE, ANY_HUE = 9.0, 90.0
+"""How far a hue moves, in OpenCV's half degrees; the second is half a turn, to any colour."""
 FINE = 4
 """Masks are drawn this many times as large as they are."""
 
@@ -110,8 +112,11 @@ def fill(
     return mask
 
 
-def paste_item(rng: Rng, canvas: Canvas, photo: Photo, item: Item) -> None:
-    """Cut `item` out of its photograph and lay it somewhere on the canvas, at a random size."""
+def paste_item(rng: Rng, canvas: Canvas, photo: Photo, item: Item, hue: float = HUE) -> None:
+    """Cut `item` out of its photograph and lay it somewhere on the canvas, at a random size.
+
+    Its colours are moved too, hues by up to `hue`.
+    """
     size_hw = canvas.image.shape[0], canvas.image.shape[1]
     points = np.concatenate(item.polygons)
     low, high = points.min(axis=0), points.max(axis=0)
@@ -126,7 +131,7 @@ def paste_item(rng: Rng, canvas: Canvas, photo: Photo, item: Item) -> None:
     region = region_of_item(item, matrix, size_hw)
     colours = warp(photo.image, matrix, size_hw, FILL_BGR)
     if rng.random() < 0.7:
-        colours = jitter_colours(rng, colours)
+        colours = jitter_colours(rng, colours, hue)
     alpha = np.asarray(cv2.GaussianBlur(region.mask, (3, 3), 0), np.uint8)
     if item.class_id == OTHER:
         region.ignore, region.mask = True, np.zeros_like(region.mask)
@@ -150,7 +155,7 @@ def paste_sprite(
     canvas.paste(colours, cover, Region(class_id, False, mask, float((alpha >= 128).sum())))
 
 
-def jitter_colours(rng: Rng, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def jitter_colours(rng: Rng, image: NDArray[np.uint8], hue: float = HUE) -> NDArray[np.uint8]:
     """Brightness, contrast, saturation and hue moved at random, each with probability ½."""
     ramp = np.arange(256, dtype=np.float32)
     if rng.random() < 0.5:
@@ -164,7 +169,7 @@ def jitter_colours(rng: Rng, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
     tables = np.repeat(np.arange(256, dtype=np.float32)[:, None], 3, axis=1)
     if shift:
-        tables[:180, 0] = (tables[:180, 0] + rng.uniform(-9, 9)) % 180
+        tables[:180, 0] = (tables[:180, 0] + rng.uniform(-hue, hue)) % 180
     if saturate:
         tables[:, 1] *= rng.uniform(0.5, 1.5)
     hsv = cv2.LUT(hsv, np.clip(tables, 0, 255).astype(np.uint8)[None])

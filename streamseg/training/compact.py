@@ -40,7 +40,14 @@ def make_mixture(data: Path, classes: tuple[str, ...], input_hw: tuple[int, int]
         images, _ = read_split(data, photos)
         loaded.append(((1 - CLIPS.share) * photos.share, load_photos(images, photos, classes)))
     often = tuple(classes.index(name) for name in PASTED_OFTEN)
-    return Mixture(tuple(loaded), input_hw, len(classes), classes.index("shape"), pasted_often=often)
+    return Mixture(
+        tuple(loaded),
+        input_hw,
+        len(classes),
+        classes.index("shape"),
+        pasted_often=often,
+        any_colour=(classes.index("car"),),
+    )
 
 
 def train_compact(

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from streamseg.scene import SyntheticScene, random_sprite
-from streamseg.training.augment import jitter_colours, paste_item, paste_sprite, view_of_photo
+from streamseg.training.augment import ANY_HUE, HUE, jitter_colours, paste_item, paste_sprite, view_of_photo
 from streamseg.training.canvas import Canvas, Region, Sample
 from streamseg.training.photos import Item, Photo
 
@@ -84,6 +84,8 @@ class Mixture:
     """Part of the photographs that get cut-outs of others pasted on."""
     pasted_often: tuple[int, ...] = ()
     """Classes whose cut-outs are drawn three times as often as those of any other."""
+    any_colour: tuple[int, ...] = ()
+    """Classes of things that are made in every colour: so are their cut-outs."""
 
     def cut_outs(self) -> dict[int, list[tuple[Photo, Item]]]:
         """All objects that may be pasted, by class."""
@@ -122,8 +124,9 @@ class Mixture:
         if cut_outs and rng.random() < self.paste_share:
             classes = [k for k in cut_outs for _ in range(3 if k in self.pasted_often else 1)]
             for _ in range(int(rng.integers(1, 4))):
-                choices = cut_outs[classes[int(rng.integers(len(classes)))]]
-                paste_item(rng, canvas, *choices[int(rng.integers(len(choices)))])
+                k = classes[int(rng.integers(len(classes)))]
+                hue = ANY_HUE if k in self.any_colour else HUE
+                paste_item(rng, canvas, *cut_outs[k][int(rng.integers(len(cut_outs[k])))], hue)
         if rng.random() < self.sprite_share:
             for _ in range(int(rng.integers(1, 6))):
                 side = round(min(self.input_hw) * float(np.exp(rng.uniform(np.log(0.08), np.log(0.5)))))

@@ -55,7 +55,7 @@ VENDORS: dict[str, set[str]] = {
     "av": {"capture", "sinks", "doctor"},
     "yaml": {"config", "datasets"},
     "requests": {"zoo"},
-    "filelock": {"zoo"},
+    "filelock": {"zoo", "training"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

@@ -72,12 +72,13 @@ CLIPS = PhotoSet(
 )
 """Moving pictures of one thing each; it takes its share before the others divide the rest."""
 CLIP_CLASSES = {"dance-twirl": "person", "car-shadow": "car", "blackswan": "swan"}
-EVERY_FRAME = 3
+EVERY = 3
+"""One in so many frames of a clip; neighbours are nearly equal."""
 
 
 def read_clips(data: Path) -> list[CocoImage]:
     """Frames to train on; none is held out. Raises DatasetError."""
-    return read_davis(data / CLIPS.folder, CLIP_CLASSES, EVERY_FRAME)
+    return read_davis(data / CLIPS.folder, CLIP_CLASSES, EVERY)
 
 
 def read_split(data: Path, photos: PhotoSet) -> tuple[list[CocoImage], list[CocoImage]]:

@@ -93,8 +93,12 @@ def load(
 ) -> tuple[Network, Path]:
     """A network with `state`, by way of a file as it would have been published."""
     path = folder / f"{name}.pth"
-    from_dbolya = any(key.startswith("prediction_layers") for key in state)
-    torch.save(state if from_dbolya else {"meta": {}, "state_dict": state}, path)
+    if any(key.startswith("prediction_layers") for key in state):
+        torch.save(state, path)
+    elif any(key.startswith("ins_head") for key in state):
+        torch.save({"model": state, "iteration": 269999}, path)
+    else:
+        torch.save({"meta": {}, "state_dict": state}, path)
     model = build_network(name, input_hw=input_hw)
     load_weights(model, path)
     return model.eval(), path

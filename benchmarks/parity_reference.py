@@ -68,8 +68,8 @@ DERIVED = {
     "decoupled_solo_r101": "WXinlong",
     "decoupled_solo_light_r50": "mmdetection",
     "decoupled_solo_light_dcn_r50": "WXinlong",
-    "adelaidet_solov2_r50": "ours",
-    "adelaidet_solov2_r101": "ours",
+    "adelaidet_solov2_r50": "AdelaiDet",
+    "adelaidet_solov2_r101": "AdelaiDet",
 }
 """Configurations without any, by the layout in which their keys are derived from the published code."""
 FIRST_VERSION = {"solov2_light_r50_dcn", "decoupled_solo_light_dcn_r50"}
@@ -105,13 +105,13 @@ def derived_shapes(name: str) -> dict[str, tuple[int, ...]]:
     """Keys and shapes as the publisher's code names them, from our own network's."""
     with torch.device("meta"):
         ours = {key: tuple(value.shape) for key, value in build_network(name).state_dict().items()}
-    if DERIVED[name] == "ours":
-        return ours
     taps = {key.removesuffix("conv_offset_mask.weight") for key in ours if "conv_offset_mask.w" in key}
     shapes = {}
     for key, shape in ours.items():
         if key.removesuffix("bias") in taps:
             continue  # none where normalisation follows
+        if DERIVED[name] == "AdelaiDet" and key.endswith("num_batches_tracked"):
+            continue  # detectron2's frozen normalisation has no counter
         if "conv_offset_mask." in key and name in FIRST_VERSION:
             shape = (shape[0] * 2 // 3, *shape[1:])
         shapes[_published_key(key, DERIVED[name], decoupled=name.startswith("decoupled"))] = shape
@@ -131,6 +131,8 @@ ORIGINAL_NAMES = (
 
 
 def _published_key(key: str, layout: str, *, decoupled: bool) -> str:
+    if layout == "AdelaiDet":
+        return _adelaidet_key(key)
     key = re.sub(r"^backbone\.layers\.(\d)", lambda stage: f"backbone.layer{int(stage[1]) + 1}", key)
     key = re.sub(r"^head\.", "mask_head.", key).replace("conv_offset_mask", "conv_offset")
     if layout == "mmdetection":
@@ -139,7 +141,33 @@ def _published_key(key: str, layout: str, *, decoupled: bool) -> str:
     return next((theirs + key.removeprefix(p) for p, theirs in ORIGINAL_NAMES if key.startswith(p)), key)
 
 
-CLASS_LOGITS = ("mask_head.conv_cls.bias", "solo_cate.bias", "head.conv_cls.bias")
+def _adelaidet_key(key: str) -> str:
+    """AdelaiDet's name: detectron2's backbone and FPN, its own heads."""
+    part, _, rest = key.partition(".")
+    if part == "backbone":
+        if rest.startswith("layers."):
+            _, stage, block, layer, *name = rest.split(".")
+            layer = f"{layer}.{name.pop(0)}" if layer == "downsample" else layer
+            layer = {"downsample.0": "shortcut", "downsample.1": "shortcut.norm"}.get(layer, layer)
+            layer = f"conv{layer[2]}.norm" if layer.startswith("bn") else layer
+            return f"backbone.bottom_up.res{int(stage) + 2}.{block}.{layer}.{name[0]}"
+        return f"backbone.bottom_up.stem.{rest.replace('bn1', 'conv1.norm')}"
+    if part == "neck":
+        kind, level, _, name = rest.split(".")
+        kind = {"lateral_convs": "fpn_lateral", "fpn_convs": "fpn_output"}[kind]
+        return f"backbone.{kind}{int(level) + 2}.{name}"
+    if rest.startswith("mask_feature_head."):
+        rest = rest.removeprefix("mask_feature_head.")
+        return f"mask_head.{rest.replace('.conv.', '.0.').replace('.gn.', '.1.')}"
+    if rest.startswith(("cls_convs", "kernel_convs")):
+        kind, level, layer, name = rest.split(".")
+        kind = {"cls_convs": "cate_tower", "kernel_convs": "kernel_tower"}[kind]
+        return f"ins_head.{kind}.{3 * int(level) + (layer == 'gn')}.{name}"
+    return f"ins_head.{rest.replace('conv_cls', 'cate_pred').replace('conv_kernel', 'kernel_pred')}"
+
+
+CLASS_LOGITS = ("mask_head.conv_cls.bias", "solo_cate.bias", "ins_head.cate_pred.bias")
+RESIDUAL_NORMS = ("bn3", "conv2.1", "conv3.norm")
 
 
 def _invented(key: str, shape: tuple[int, ...]) -> Tensor:
@@ -155,7 +183,7 @@ def _invented(key: str, shape: tuple[int, ...]) -> Tensor:
     if key.endswith("running_var"):
         return 1 + random / 2
     if key.endswith("weight"):  # of normalisation; smaller where a residual is added
-        return (1 + random * 0.3) * (0.3 if "bn3" in key or "conv2.1" in key else 1.0)
+        return (1 + random * 0.3) * (0.3 if any(name in key for name in RESIDUAL_NORMS) else 1.0)
     if key.endswith(CLASS_LOGITS):
         return random * 0.1 - 5  # SOLO has 309,760 pairs of a cell and a class: few may score
     return random * 0.1

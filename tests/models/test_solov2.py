@@ -109,43 +109,6 @@ def test_the_authors_keys_name_the_same_tensors(shared_dir: Path) -> None:
     assert theirs == mmdet
 
 
-def adelaidet_key(key: str) -> str:
-    """AdelaiDet's name of one of our parameters (detectron2's backbone and FPN, its own heads)."""
-    part, _, rest = key.partition(".")
-    if part == "backbone":
-        if rest.startswith("layers."):
-            _, stage, block, layer, *name = rest.split(".")
-            layer = f"{layer}.{name.pop(0)}" if layer == "downsample" else layer
-            layer = {"downsample.0": "shortcut", "downsample.1": "shortcut.norm"}.get(layer, layer)
-            layer = f"conv{layer[2]}.norm" if layer.startswith("bn") else layer
-            return f"backbone.bottom_up.res{int(stage) + 2}.{block}.{layer}.{name[0]}"
-        return f"backbone.bottom_up.stem.{rest.replace('bn1', 'conv1.norm')}"
-    if part == "neck":
-        kind, level, _, name = rest.split(".")
-        kind = {"lateral_convs": "fpn_lateral", "fpn_convs": "fpn_output"}[kind]
-        return f"backbone.{kind}{int(level) + 2}.{name}"
-    if rest.startswith("mask_feature_head."):
-        rest = rest.removeprefix("mask_feature_head.")
-        return f"mask_head.{rest.replace('.conv.', '.0.').replace('.gn.', '.1.')}"
-    if rest.startswith(("cls_convs", "kernel_convs")):
-        kind, level, layer, name = rest.split(".")
-        kind = {"cls_convs": "cate_tower", "kernel_convs": "kernel_tower"}[kind]
-        return f"ins_head.{kind}.{3 * int(level) + (layer == 'gn')}.{name}"
-    return f"ins_head.{rest.replace('conv_cls', 'cate_pred').replace('conv_kernel', 'kernel_pred')}"
-
-
-def test_adelaidets_keys_and_colour_order() -> None:
-    ours = {key: torch.zeros(()).expand(shape) for key, shape in wanted("adelaidet_solov2_r50").items()}
-    first = torch.rand(64, 3, 7, 7)
-    theirs = {adelaidet_key(key): value for key, value in ours.items()}
-    theirs["backbone.bottom_up.stem.conv1.weight"] = first
-    assert "ins_head.kernel_tower.10.weight" in theirs
-    assert "backbone.bottom_up.res2.0.shortcut.norm.running_var" in theirs
-    state = our_state(theirs)
-    assert shapes(state) == wanted("adelaidet_solov2_r50")
-    assert torch.equal(state["backbone.conv1.weight"], first[:, [2, 1, 0]])
-
-
 def test_strides_of_caffe_networks_lie_in_the_first_convolution() -> None:
     with torch.device("meta"):
         blocks = [

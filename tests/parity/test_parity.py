@@ -107,6 +107,25 @@ def test_loads_exports_and_runs(parity: ModuleType, reference: Path, name: str) 
     assert outcome.run == 4
 
 
+@pytest.mark.slow
+def test_a_file_with_adelaidets_names(parity: ModuleType, reference: Path, tmp_path: Path) -> None:
+    state = parity.invented_state("adelaidet_solov2_r50", reference)
+    first = state["backbone.bottom_up.stem.conv1.weight"]
+    last = state["backbone.bottom_up.res5.2.conv3.norm.running_var"]
+    tower, masks = (
+        state["ins_head.kernel_tower.10.bias"],
+        state["mask_head.convs_all_levels.3.conv2.0.weight"],
+    )
+
+    model, _ = parity.load("adelaidet_solov2_r50", state, tmp_path)
+
+    assert model.backbone.conv1.weight.equal(first[:, [2, 1, 0]])  # its pictures are BGR
+    assert model.backbone.layers[3][2].bn3.running_var.equal(last)
+    assert model.head.kernel_convs[3].gn.bias.equal(tower)
+    assert model.head.mask_feature_head.convs_all_levels[3].conv2.conv.weight.equal(masks)
+    assert len(state) == sum(not key.endswith("num_batches_tracked") for key in model.state_dict())
+
+
 def test_every_configuration_is_measured(parity: ModuleType) -> None:
     from streamseg.models.catalog import CONFIGS
     from streamseg.models.solo_config import SOLO_CONFIGS

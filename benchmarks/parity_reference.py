@@ -146,11 +146,11 @@ def _adelaidet_key(key: str) -> str:
     part, _, rest = key.partition(".")
     if part == "backbone":
         if rest.startswith("layers."):
-            _, stage, block, layer, *name = rest.split(".")
-            layer = f"{layer}.{name.pop(0)}" if layer == "downsample" else layer
+            _, stage, block, layer, *parts = rest.split(".")
+            layer = f"{layer}.{parts.pop(0)}" if layer == "downsample" else layer
             layer = {"downsample.0": "shortcut", "downsample.1": "shortcut.norm"}.get(layer, layer)
             layer = f"conv{layer[2]}.norm" if layer.startswith("bn") else layer
-            return f"backbone.bottom_up.res{int(stage) + 2}.{block}.{layer}.{name[0]}"
+            return f"backbone.bottom_up.res{int(stage) + 2}.{block}.{layer}.{parts[0]}"
         return f"backbone.bottom_up.stem.{rest.replace('bn1', 'conv1.norm')}"
     if part == "neck":
         kind, level, _, name = rest.split(".")

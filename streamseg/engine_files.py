@@ -43,6 +43,7 @@ def export_engine(
     max_detections: int = 100,
     score_threshold: float = 0.0,
     cross_class: bool = False,
+    classes: str | None = None,
     half_weights: bool = False,
     cache_dir: str | None = None,
     watcher: Watcher | None = None,
@@ -50,8 +51,8 @@ def export_engine(
     """Export a catalogued model, or a streamseg checkpoint, to the ONNX file `output`.
 
     `weights` is a published state_dict for a catalogued model; when left out, the published one of that
-    name is pulled into `cache_dir`, which `watcher` is told. `size` is `HxW` in pixels. Raises
-    MissingDependency, ConfigError, CheckpointError, ExportError.
+    name is pulled into `cache_dir`, which `watcher` is told. `size` is `HxW` in pixels, `classes` names with
+    commas between. Raises MissingDependency, ConfigError, CheckpointError, ExportError.
     """
     check_exportable(model)
     from streamseg.export.onnx_export import export
@@ -76,6 +77,7 @@ def export_engine(
         max_detections=max_detections,
         score_threshold=score_threshold,
         cross_class=cross_class,
+        classes=[name.strip() for name in classes.split(",")] if classes else None,
         half_weights=half_weights,
         checkpoint=weights or model,
     )

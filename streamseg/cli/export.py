@@ -24,6 +24,7 @@ def export(
     cross_class: Annotated[
         bool, typer.Option(help="YOLACT: an instance suppresses those of other classes at its place, too.")
     ] = False,
+    classes: Annotated[str | None, typer.Option(help="Only these classes: person,car.")] = None,
     half_weights: Annotated[bool, typer.Option(help="Store weights in half precision.")] = False,
     cache: CacheFolder = None,
     verbose: Verbose = 0,
@@ -40,6 +41,7 @@ def export(
             max_detections=max_detections,
             score_threshold=score_threshold,
             cross_class=cross_class,
+            classes=classes,
             half_weights=half_weights,
             cache_dir=cache,
             watcher=watcher,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streamseg.errors import ExportError
@@ -36,12 +37,38 @@ def family_of(model: Network) -> Family:
     return SOLOV2 if model.config.head == "dynamic" else SOLO
 
 
-def make_tail(model: Network, *, max_detections: int, score_threshold: float, cross_class: bool) -> Tail:
-    """What turns the raw heads of `model` into instances. Raises ExportError for options it has not."""
+def make_tail(
+    model: Network,
+    *,
+    max_detections: int,
+    score_threshold: float,
+    cross_class: bool,
+    classes: Sequence[str] | None = None,
+) -> Tail:
+    """What turns the raw heads of `model` into instances of `classes`, of all if None. Raises ExportError for
+    options it has not."""
+    columns = None if classes is None else columns_of(model, classes)
     if not isinstance(model, Solo):
         return yolact_tail(
-            model, max_detections=max_detections, score_threshold=score_threshold, cross_class=cross_class
+            model,
+            max_detections=max_detections,
+            score_threshold=score_threshold,
+            cross_class=cross_class,
+            columns=columns,
         )
     if cross_class:
         raise ExportError(f"{model.config.name}: Matrix NMS compares masks of one class; no cross-class form")
-    return solo_tail(model.config, max_detections=max_detections, score_threshold=score_threshold)
+    return solo_tail(
+        model.config, max_detections=max_detections, score_threshold=score_threshold, columns=columns
+    )
+
+
+def columns_of(model: Network, classes: Sequence[str]) -> list[int]:
+    """Where a network has its `classes`. Raises ExportError for one that it has not, or that comes twice."""
+    known = model.config.classes
+    for name in classes:
+        if name not in known:
+            raise ExportError(f"class {name!r}: {model.config.name} has {', '.join(known)}")
+    if not classes or len(set(classes)) < len(classes):
+        raise ExportError(f"classes {', '.join(classes)!r}: name each class once, and at least one")
+    return [known.index(name) for name in classes]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +21,8 @@ RGB_FROM_BGR = (2, 1, 0)
 class EngineModule(nn.Module):
     """A network with normalisation before it and its family's tail behind it; meets the engine contract.
 
-    Takes `model` as it is: pass it in eval mode. Raises ExportError for options that cannot be met.
+    Takes `model` as it is: pass it in eval mode. Reports `classes` of the model's, all if None. Raises
+    ExportError for options that cannot be met.
     """
 
     def __init__(
@@ -29,11 +32,17 @@ class EngineModule(nn.Module):
         max_detections: int = 100,
         score_threshold: float = 0.0,
         cross_class: bool = False,
+        classes: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
+        self.classes = model.config.classes if classes is None else tuple(classes)
         self.tail = make_tail(
-            model, max_detections=max_detections, score_threshold=score_threshold, cross_class=cross_class
+            model,
+            max_detections=max_detections,
+            score_threshold=score_threshold,
+            cross_class=cross_class,
+            classes=classes,
         )
         self.mean: Tensor
         self.std: Tensor
@@ -68,7 +77,7 @@ class EngineModule(nn.Module):
         return EngineInfo(
             family=family.name,
             model=config.name,
-            classes=config.classes,
+            classes=self.classes,
             resize=family.resize,
             pad_bgr=(blue, green, red) if family.resize == "fit" else (0, 0, 0),
             input_hw=config.input_hw,

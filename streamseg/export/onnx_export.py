@@ -7,6 +7,7 @@ import hashlib
 import os
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +36,14 @@ def export(
     max_detections: int = 100,
     score_threshold: float = 0.0,
     cross_class: bool = False,
+    classes: Sequence[str] | None = None,
     half_weights: bool = False,
     checkpoint: str | Path | None = None,
 ) -> Path:
     """Write `model` with its tail to `out_path` and return that path.
 
     `cross_class` lets boxes suppress boxes of other classes: one instance per place (YOLACT only).
+    `classes`: those of the network's that the file shall know, in that order; None: all.
     `half_weights` stores convolution weights as float16 (half the file; computed in float32 after load).
     `checkpoint` is the file the weights came from; its name and SHA-256 go into the metadata.
     The file appears only when ONNX Runtime gives what torch gives. Raises ExportError.
@@ -55,6 +58,7 @@ def export(
         max_detections=max_detections,
         score_threshold=score_threshold,
         cross_class=cross_class,
+        classes=classes,
     )
     proto = _onnx_from_module(module)
     if half_weights:

@@ -63,9 +63,11 @@ class SoloTail(nn.Module):
         max_detections: int = 100,
         score_threshold: float = 0.0,
         candidates: int = CANDIDATES,
+        columns: Sequence[int] | None = None,
     ) -> None:
         """`grids`: cells along each side of the picture; `min_areas`: cells of the finest level that a mask
         must exceed; both level by level. `masks` draws the masks of cells from the heads, SOLOv2's if None.
+        `columns`: the classes that are looked for, if not all; a class in what comes out is an index to them.
 
         Entries not above `score_threshold` are not counted, nor any below 0.05. The result is the
         original's while no more than `candidates` pairs of a picture score above 0.1; with more, the
@@ -75,7 +77,9 @@ class SoloTail(nn.Module):
         super().__init__()
         self.grids = tuple(grids)
         self.masks = masks or DynamicMasks()
-        self.num_classes = num_classes
+        self.num_classes = num_classes = num_classes if columns is None else len(columns)
+        self.columns: Tensor | None
+        self.register_buffer("columns", None if columns is None else torch.tensor(columns), persistent=False)
         cells = sum(grid * grid for grid in grids)
         self.candidates = min(candidates, cells * num_classes)
         self.compared = min(CANDIDATES, self.candidates)
@@ -90,6 +94,8 @@ class SoloTail(nn.Module):
 
     def forward(self, category: Tensor, *heads: Any) -> InstanceTensors:
         """category (B,N,C) logits; `heads` is what `masks` draws from."""
+        if self.columns is not None:
+            category = category.index_select(-1, self.columns)
         pairs = self._best(category.sigmoid())
         drawn: Tensor = self.masks(pairs.cells, *heads)
         soft = drawn.flatten(2)
@@ -132,7 +138,12 @@ class SoloTail(nn.Module):
 
 
 def solo_tail(
-    config: SoloConfig, *, max_detections: int, score_threshold: float, candidates: int = CANDIDATES
+    config: SoloConfig,
+    *,
+    max_detections: int,
+    score_threshold: float,
+    candidates: int = CANDIDATES,
+    columns: Sequence[int] | None = None,
 ) -> SoloTail:
     """The tail of a configuration; see SoloTail."""
     return SoloTail(
@@ -143,6 +154,7 @@ def solo_tail(
         max_detections=max_detections,
         score_threshold=score_threshold,
         candidates=candidates,
+        columns=columns,
     )
 
 

@@ -98,8 +98,10 @@ class YolactTail(nn.Module):
         selection: Selection = DBOLYA,
         levels: Sequence[int] = (),
         judge: nn.Module | None = None,
+        columns: Sequence[int] | None = None,
     ) -> None:
-        """`priors` (P, 4) cx cy w h, relative; `num_classes` without background.
+        """`priors` (P, 4) cx cy w h, relative; `num_classes` without background. `columns`: the classes that
+        are looked for, if not all; a class in what comes out is an index to them.
 
         Entries not above `score_threshold` are not counted; at 0 everything that NMS keeps is, as published.
         With `cross_class` a box suppresses boxes of all classes, and each has its best class only.
@@ -114,6 +116,8 @@ class YolactTail(nn.Module):
         self.levels = tuple((n, min(n, selection.per_level)) for n in levels) if selection.per_level else ()
         rows = sum(best for _, best in self.levels) if self.levels else min(len(priors), MOST_ROWS)
         self.per_class = min(TOP_PER_CLASS, rows)
+        if columns is not None:
+            num_classes = len(columns)
         groups = 1 if cross_class else num_classes
         if not 1 <= max_detections <= groups * self.per_class:
             what = "all classes together" if cross_class else f"{num_classes} classes"
@@ -128,13 +132,15 @@ class YolactTail(nn.Module):
         self.cross_class = cross_class
         self.selection = selection
         self.judge = judge
+        self.columns: Tensor | None
+        self.register_buffer("columns", None if columns is None else torch.tensor(columns), persistent=False)
         self.priors: Tensor
         self.register_buffer("priors", priors.detach().clone(), persistent=False)
 
     def forward(self, loc: Tensor, conf: Tensor, coeff: Tensor, proto: Tensor) -> InstanceTensors:
         """loc (B,P,4), conf (B,P,1+C) logits with background first, coeff (B,P,D), proto (B,mh,mw,D)."""
         planes = decode(loc, self.priors, self.selection)
-        found = self._candidates(conf.softmax(-1)[..., 1:])
+        found = self._candidates(self._wanted(conf.softmax(-1)[..., 1:]))
         scores = torch.where(suppressed(planes.gather(found.rows)), -1.0, found.scores)
         scores, flat = scores.flatten(1).topk(self.max_detections, dim=1)
         rows, classes = (t.flatten(1).gather(1, flat) for t in (found.rows, found.classes))
@@ -145,7 +151,7 @@ class YolactTail(nn.Module):
             masks = assemble_masks(chosen, proto, corners, torch.where(valid, LEVELS, 0.0))
         else:
             soft = assemble_masks(chosen, proto, corners, torch.where(scores > 0, 1.0, 0.0))
-            factors = self.judge(soft.flatten(0, 1)).unflatten(0, classes.shape)
+            factors = self._wanted(self.judge(soft.flatten(0, 1))).view(*classes.shape, -1)
             scores = scores.clamp(min=0) * factors.gather(2, classes.unsqueeze(-1)).squeeze(-1)
             scores, order = scores.topk(self.max_detections, dim=1)
             corners, classes = corners.gather(order), classes.gather(1, order)
@@ -158,6 +164,9 @@ class YolactTail(nn.Module):
             masks=masks.to(torch.uint8),
             number=valid.sum(1).to(torch.int32),
         )
+
+    def _wanted(self, of_classes: Tensor) -> Tensor:
+        return of_classes if self.columns is None else of_classes.index_select(-1, self.columns)
 
     def _candidates(self, scores: Tensor) -> Candidates:
         """The best of scores (B, P, C). Rows that take no part get −1 before top-K, or weak priors would
@@ -190,7 +199,12 @@ class YolactTail(nn.Module):
 
 
 def yolact_tail(
-    model: Yolact, *, max_detections: int = 100, score_threshold: float = 0.0, cross_class: bool = False
+    model: Yolact,
+    *,
+    max_detections: int = 100,
+    score_threshold: float = 0.0,
+    cross_class: bool = False,
+    columns: Sequence[int] | None = None,
 ) -> YolactTail:
     """The tail that a model's configuration asks for. Raises ExportError for options that cannot be met."""
     return YolactTail(
@@ -202,6 +216,7 @@ def yolact_tail(
         selection=model.config.selection,
         levels=level_lengths(model.config),
         judge=model.maskiou_net,
+        columns=columns,
     )
 
 

@@ -14,6 +14,10 @@ from streamseg.models.yolact import Yolact
 
 __all__ = ["COCO_CLASSES", "CONFIGS", "build_model", "resized"]
 
+REST = "other"
+"""Class of `compact` for every annotated object that has no class of its own: learnt, so that it is not taken
+for one of those, and left out of the exported engine."""
+
 COCO_CLASSES = (
     *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat"),
     *("traffic light", "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog"),
@@ -120,8 +124,12 @@ CONFIGS: dict[str, YolactConfig] = {
                 "monkey",
                 "otter",
                 "turtle",
+                "bus",
+                "truck",
+                "motorcycle",
             ),
             "shape",
+            REST,
         ),
         input_hw=(320, 448),
         block="efficientnet_lite0",

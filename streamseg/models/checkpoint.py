@@ -11,6 +11,7 @@ from torch import Tensor
 
 from streamseg.errors import CheckpointError, ConfigError
 from streamseg.models.archive import read_archive, write_archive
+from streamseg.models.class_transfer import take_classes
 from streamseg.models.layouts import our_state
 from streamseg.models.network import NETWORK_NAMES, Network, build_network
 
@@ -59,23 +60,37 @@ def load_weights(model: Network, path: str | Path) -> None:
 
 
 def load_weights_but_classes(model: Network, path: str | Path) -> tuple[str, ...]:
-    """The same, but layers with a part for every class stay as they are where the file has them for another
-    number of classes. Returns their names. Raises CheckpointError."""
+    """The same, but the file may be of other classes than the model. In layers with a part for every class,
+    parts of classes of the same name are taken, and the others stay as they are; a file that has no such name
+    gives those layers whole if its classes are as many, else not at all. Returns the names of the layers not
+    taken whole. Raises CheckpointError."""
     path = Path(path)
-    given, wanted = our_state(_read_state(path)), _shapes(model)
+    content = read_archive(path)
+    given, wanted = our_state(_state_in(content, path)), _shapes(model)
     with torch.device("meta"):
         other = _shapes(build_network(model.config.name, (*model.config.classes, "one more")))
+    header = content.get("streamseg")
+    old: Any = header.get("classes") if isinstance(header, dict) else None
+    known = (
+        _are_classes(old) and tuple(old) != model.config.classes and bool({*old} & {*model.config.classes})
+    )
     spared = {
         key
         for key, shape in wanted.items()
-        if shape != other[key] and key in given and _kind(given[key]) != shape
+        if shape != other[key] and key in given and (known or _kind(given[key]) != shape)
     }
     _load_state(model, {key: value for key, value in given.items() if key not in spared}, path, spared)
+    for key in spared if known else ():
+        groups = int(other[key][0]) - int(wanted[key][0])
+        take_classes(model.get_parameter(key), given[key], groups, old, model.config.classes)
     return tuple(dict.fromkeys(key.rpartition(".")[0] for key in wanted if key in spared))
 
 
 def _read_state(path: Path) -> Mapping[str, Any]:
-    content = read_archive(path)
+    return _state_in(read_archive(path), path)
+
+
+def _state_in(content: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     wrapped = (content[key] for key in WRAPPERS if isinstance(content.get(key), dict))
     return _named(next(wrapped, content), path)
 

@@ -9,15 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.training.canvas import Canvas, Region
-from streamseg.training.photos import OTHER, Item, Photo
+from streamseg.training.photos import Item, Photo
 
-__all__ = ["draw_view", "jitter_colours", "paste_item", "paste_sprite", "view_of_photo", "window_matrix"]
+__all__ = [
+    "draw_view",
+    "jitter_colours",
+    "paste_item",
+    "paste_sprite",
+    "view_of_item",
+    "view_of_photo",
+    "window_matrix",
+]
 
 Rng = np.random.Generator
 Matrix = NDArray[np.float64]
 FILL_BGR = (104, 117, 124)
-HUE, ANY_HUE = 9.0, 90.0
-"""How far a hue moves, in OpenCV's half degrees; the second is half a turn, to any colour."""
+HUE = 9.0
+"""How far a hue moves, in OpenCV's half degrees."""
+MOST_ZOOM = 3.0
+"""Pixels of the canvas to a pixel of the photograph: beyond it objects are a blur."""
 FINE = 4
 """Masks are drawn this many times as large as they are."""
 
@@ -31,6 +41,24 @@ def view_of_photo(rng: Rng, photo: Photo, size_hw: tuple[int, int]) -> Canvas:
         zoom, stretch = np.exp(rng.uniform(np.log(0.6), np.log(2.2))), np.exp(rng.uniform(-0.2, 0.2))
     window = np.array([w / zoom * stretch, h / zoom / stretch])
     corner = rng.uniform(np.minimum(0, [w, h] - window), np.maximum(0, [w, h] - window))
+    matrix = window_matrix(corner, window, size_hw, mirror=rng.random() < 0.5)
+    return draw_view(photo, matrix, size_hw, FILL_BGR)
+
+
+def view_of_item(rng: Rng, photo: Photo, item: Item, size_hw: tuple[int, int]) -> Canvas:
+    """A window around one object of the photograph, which takes an eighth to four fifths of its side."""
+    h, w = photo.image.shape[:2]
+    points = np.concatenate(item.polygons)
+    low, high = points.min(axis=0), points.max(axis=0)
+    canvas_wh = np.array(size_hw[::-1])
+    share = np.exp(rng.uniform(np.log(0.12), np.log(0.8)))
+    scale = float(np.min(canvas_wh * share / np.maximum(high - low, 2.0)))
+    # Not smaller than a view of the whole photograph, and no pixel of it larger than MOST_ZOOM of the canvas.
+    scale = float(np.clip(scale, 0.8 * np.min(canvas_wh / (w, h)), MOST_ZOOM))
+    stretch = np.exp(rng.uniform(-0.2, 0.2))
+    window = canvas_wh / scale * (stretch, 1 / stretch)
+    corner = rng.uniform(np.minimum(high - window, low), np.maximum(high - window, low))
+    corner = np.clip(corner, np.minimum(0, [w, h] - window), np.maximum(0, [w, h] - window))
     matrix = window_matrix(corner, window, size_hw, mirror=rng.random() < 0.5)
     return draw_view(photo, matrix, size_hw, FILL_BGR)
 
@@ -50,8 +78,7 @@ def draw_view(photo: Photo, matrix: Matrix, size_hw: tuple[int, int], fill_bgr: 
     """The photograph and its objects as `matrix` moves them; `fill_bgr` where there is none of it."""
     canvas = Canvas(warp(photo.image, matrix, size_hw, fill_bgr), photo.counted, name=photo.name)
     for item in photo.items:
-        if item.class_id != OTHER or item.ignore:
-            canvas.regions.append(region_of_item(item, matrix, size_hw))
+        canvas.regions.append(region_of_item(item, matrix, size_hw))
     return canvas
 
 
@@ -112,11 +139,8 @@ def fill(
     return mask
 
 
-def paste_item(rng: Rng, canvas: Canvas, photo: Photo, item: Item, hue: float = HUE) -> None:
-    """Cut `item` out of its photograph and lay it somewhere on the canvas, at a random size.
-
-    Its colours are moved too, hues by up to `hue`.
-    """
+def paste_item(rng: Rng, canvas: Canvas, photo: Photo, item: Item) -> None:
+    """Cut `item` out of its photograph and lay it somewhere on the canvas, at a random size."""
     size_hw = canvas.image.shape[0], canvas.image.shape[1]
     points = np.concatenate(item.polygons)
     low, high = points.min(axis=0), points.max(axis=0)
@@ -131,10 +155,8 @@ def paste_item(rng: Rng, canvas: Canvas, photo: Photo, item: Item, hue: float = 
     region = region_of_item(item, matrix, size_hw)
     colours = warp(photo.image, matrix, size_hw, FILL_BGR)
     if rng.random() < 0.7:
-        colours = jitter_colours(rng, colours, hue)
+        colours = jitter_colours(rng, colours)
     alpha = np.asarray(cv2.GaussianBlur(region.mask, (3, 3), 0), np.uint8)
-    if item.class_id == OTHER:
-        region.ignore, region.mask = True, np.zeros_like(region.mask)
     canvas.paste(colours, alpha, region)
 
 
@@ -155,7 +177,7 @@ def paste_sprite(
     canvas.paste(colours, cover, Region(class_id, False, mask, float((alpha >= 128).sum())))
 
 
-def jitter_colours(rng: Rng, image: NDArray[np.uint8], hue: float = HUE) -> NDArray[np.uint8]:
+def jitter_colours(rng: Rng, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Brightness, contrast, saturation and hue moved at random, each with probability ½."""
     ramp = np.arange(256, dtype=np.float32)
     if rng.random() < 0.5:
@@ -169,7 +191,7 @@ def jitter_colours(rng: Rng, image: NDArray[np.uint8], hue: float = HUE) -> NDAr
     hsv = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)
     tables = np.repeat(np.arange(256, dtype=np.float32)[:, None], 3, axis=1)
     if shift:
-        tables[:180, 0] = (tables[:180, 0] + rng.uniform(-hue, hue)) % 180
+        tables[:180, 0] = (tables[:180, 0] + rng.uniform(-HUE, HUE)) % 180
     if saturate:
         tables[:, 1] *= rng.uniform(0.5, 1.5)
     hsv = cv2.LUT(hsv, np.clip(tables, 0, 255).astype(np.uint8)[None])

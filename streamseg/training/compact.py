@@ -11,15 +11,15 @@ import torch
 
 from streamseg.datasets.photo_sets import CLIPS, PHOTO_SETS, read_clips, read_split
 from streamseg.errors import ConfigError
-from streamseg.models.catalog import build_model
-from streamseg.models.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from streamseg.models.catalog import REST, build_model
+from streamseg.models.checkpoint import load_checkpoint, load_weights_but_classes, save_checkpoint
 from streamseg.models.efficientnet import EfficientNetLite
 from streamseg.models.network import Network
 from streamseg.training.losses import SOFT
 from streamseg.training.mixture import Batch, Mixture, batches
 from streamseg.training.objective import YolactObjective
 from streamseg.training.parallel import Place, run_ranks
-from streamseg.training.photos import OTHER, load_photos
+from streamseg.training.photos import load_photos
 from streamseg.training.pretrained import load_pretrained
 from streamseg.training.schedule import Settings
 from streamseg.training.trainer import train
@@ -31,10 +31,12 @@ log = logging.getLogger(__name__)
 BATCH_PER_RANK = 6
 SMALL_UNTIL = 0.35
 """Share of a run from the start on small pictures; see `Settings`."""
-PASTED_OFTEN = ("person", "dog")
-"""Classes that are bad for lack of large or of any examples. Things of no class of ours are pasted as often,
-so that what looks pasted is not an object for that. Not cars: with 45 cut-outs, a third of one car, pasting
-them more made the mirrors of a motorcycle cars, and real ones were lost."""
+PASTED_OFTEN = ("person", "dog", REST)
+"""Classes that are bad for lack of large or of any examples; of the rest there are many. Not cars: with 45
+cut-outs, a third of one car, pasting them more made a motorcycle's mirrors cars, and real ones were lost."""
+SOUGHT = ("person", "car", "dog", "bus", "truck", "motorcycle")
+SOUGHT_SHARE = 0.25
+"""Few photographs have one of these, and most of those are small: of them views are made on purpose."""
 
 KEPT_OF_START = 0.25
 """Share of the weights that a run began with in those that it ends with, if it began with any (Wortsman et
@@ -44,18 +46,20 @@ above are found in 100 frames of car-detection.mp4 instead of 55, dogs have a ma
 
 def make_mixture(data: Path, classes: tuple[str, ...], input_hw: tuple[int, int]) -> Mixture:
     """Load the photographs below `data` that are not held out, and frames of clips. Raises DatasetError."""
-    loaded = [(CLIPS.share, load_photos(read_clips(data), CLIPS, classes))]
+    clips = load_photos(read_clips(data), CLIPS, classes)
+    loaded = [(CLIPS.share, clips)]
     for photos in PHOTO_SETS:
         images, _ = read_split(data, photos)
         loaded.append(((1 - CLIPS.share) * photos.share, load_photos(images, photos, classes)))
-    often = (OTHER, *(classes.index(name) for name in PASTED_OFTEN))
     return Mixture(
         tuple(loaded),
         input_hw,
         len(classes),
         classes.index("shape"),
-        pasted_often=often,
-        any_colour=(classes.index("car"),),
+        pasted_often=tuple(map(classes.index, PASTED_OFTEN)),
+        sought=tuple(map(classes.index, SOUGHT)),
+        sought_share=SOUGHT_SHARE,
+        not_cut=clips,  # one thing each, again and again
     )
 
 
@@ -86,7 +90,9 @@ def blend(out: Path, start: Network) -> None:
     trained = load_checkpoint(out)
     before = start.state_dict()
     mixed = {
-        key: value.lerp(before[key], KEPT_OF_START) if value.is_floating_point() else value
+        key: value.lerp(before[key], KEPT_OF_START)
+        if value.is_floating_point() and value.shape == before[key].shape
+        else value
         for key, value in trained.state_dict().items()
     }
     save_checkpoint(trained, mixed, out)
@@ -101,7 +107,7 @@ def train_rank(data: Path, out: Path, settings: Settings, weights: Path | None, 
     if weights is None:
         load_pretrained(model.backbone)
     else:
-        load_weights(model, weights)
+        load_weights_but_classes(model, weights)
 
     def stream(size_hw: tuple[int, int], iteration: int) -> Iterator[Batch]:
         make = partial(make_mixture, data, model.config.classes, size_hw)

@@ -13,7 +13,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from streamseg.scene import SyntheticScene, random_sprite
-from streamseg.training.augment import ANY_HUE, HUE, jitter_colours, paste_item, paste_sprite, view_of_photo
+from streamseg.training.augment import (
+    jitter_colours,
+    paste_item,
+    paste_sprite,
+    view_of_item,
+    view_of_photo,
+)
 from streamseg.training.canvas import Canvas, Region, Sample
 from streamseg.training.photos import Item, Photo
 
@@ -21,6 +27,8 @@ __all__ = ["Batch", "Mixture", "batches", "collate", "mask_size"]
 
 SCENE_SIZES_HW = ((320, 448), (360, 640), (480, 640), (540, 960))
 """Scenes are drawn at one of these and resized as a video would be."""
+Objects = dict[int, list[tuple[Photo, Item]]]
+"""By class, with the photographs that they are in."""
 SCENE_POOL = 8
 VIEWS_PER_SCENE = 3
 """A scene takes three times as long to make (30 ms) as to look at; each is seen at about three times."""
@@ -84,23 +92,29 @@ class Mixture:
     """Part of the photographs that get cut-outs of others pasted on."""
     pasted_often: tuple[int, ...] = ()
     """Classes whose cut-outs are drawn three times as often as those of any other."""
-    any_colour: tuple[int, ...] = ()
-    """Classes of things that are made in every colour: so are their cut-outs."""
+    sought: tuple[int, ...] = ()
+    """Classes of which some views show an object for certain, each as often as any other."""
+    sought_share: float = 0.0
+    """Part of the photographs for which that is so."""
+    not_cut: Sequence[Photo] = ()
+    """Of `photos`, those whose objects are not pasted."""
 
-    def cut_outs(self) -> dict[int, list[tuple[Photo, Item]]]:
-        """All objects that may be pasted, by class."""
-        found: dict[int, list[tuple[Photo, Item]]] = {}
+    def objects(self, *, whole: bool) -> Objects:
+        """All objects by class; `whole`: those that may be pasted."""
+        found: Objects = {}
+        kept_whole = {id(photo) for photo in self.not_cut}
         for _, photos in self.photos:
             for photo in photos:
                 for item in photo.items:
-                    if not item.ignore and _looks_whole(photo, item):
-                        found.setdefault(item.class_id, []).append((photo, item))
+                    if item.ignore or (whole and (id(photo) in kept_whole or not _looks_whole(photo, item))):
+                        continue
+                    found.setdefault(item.class_id, []).append((photo, item))
         return found
 
     def samples(self, seed: int | Sequence[int]) -> Iterator[Sample]:
         """An endless stream that depends on `seed` alone."""
         rng = np.random.default_rng(seed)
-        cut_outs = self.cut_outs()
+        cut_outs, objects = self.objects(whole=True), self.objects(whole=False)
         scenes = [self._scene(rng) for _ in range(SCENE_POOL)]
         while True:
             if rng.random() < self.scene_share:
@@ -109,7 +123,7 @@ class Mixture:
                 if rng.random() < 1 / VIEWS_PER_SCENE:
                     scenes[k] = self._scene(rng)
             else:
-                canvas = self._photo(rng, cut_outs)
+                canvas = self._photo(rng, cut_outs, objects)
             if rng.random() < 0.15:
                 canvas.image = np.asarray(
                     cv2.GaussianBlur(canvas.image, (0, 0), rng.uniform(0.4, 1.3)), np.uint8
@@ -117,16 +131,20 @@ class Mixture:
             canvas.image = jitter_colours(rng, canvas.image)
             yield canvas.sample(mask_size(self.input_hw))
 
-    def _photo(self, rng: np.random.Generator, cut_outs: dict[int, list[tuple[Photo, Item]]]) -> Canvas:
-        shares = [share for share, _ in self.photos]
-        photos = self.photos[int(rng.choice(len(shares), p=shares))][1]
-        canvas = view_of_photo(rng, photos[int(rng.integers(len(photos)))], self.input_hw)
+    def _photo(self, rng: np.random.Generator, cut_outs: Objects, objects: Objects) -> Canvas:
+        sought = [objects[k] for k in self.sought if k in objects]
+        if sought and rng.random() < self.sought_share:
+            of_class = sought[int(rng.integers(len(sought)))]
+            canvas = view_of_item(rng, *of_class[int(rng.integers(len(of_class)))], self.input_hw)
+        else:
+            shares = [share for share, _ in self.photos]
+            photos = self.photos[int(rng.choice(len(shares), p=shares))][1]
+            canvas = view_of_photo(rng, photos[int(rng.integers(len(photos)))], self.input_hw)
         if cut_outs and rng.random() < self.paste_share:
             classes = [k for k in cut_outs for _ in range(3 if k in self.pasted_often else 1)]
             for _ in range(int(rng.integers(1, 4))):
                 k = classes[int(rng.integers(len(classes)))]
-                hue = ANY_HUE if k in self.any_colour else HUE
-                paste_item(rng, canvas, *cut_outs[k][int(rng.integers(len(cut_outs[k])))], hue)
+                paste_item(rng, canvas, *cut_outs[k][int(rng.integers(len(cut_outs[k])))])
         if rng.random() < self.sprite_share:
             for _ in range(int(rng.integers(1, 6))):
                 side = round(min(self.input_hw) * float(np.exp(rng.uniform(np.log(0.08), np.log(0.5)))))

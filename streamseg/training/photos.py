@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from streamseg.datasets.coco import CocoImage, read_image
 from streamseg.datasets.photo_sets import PhotoSet
+from streamseg.models.catalog import REST
 
-__all__ = ["OTHER", "Item", "Photo", "load_photo", "load_photos"]
-
-OTHER = -1
-"""Class of an annotated object that is none of ours: background, but good to paste."""
+__all__ = ["Item", "Photo", "load_photo", "load_photos"]
 
 MAX_SIDE_PX = 512
 FINE = 4
@@ -68,14 +66,13 @@ def load_photo(
     items = []
     for annotation in image.annotations:
         name = photos.renamed.get(annotation.class_name, annotation.class_name)
-        class_id = classes.index(name) if name in classes else OTHER
+        class_id = classes.index(name if name in classes else REST)
         if annotation.rle is None:
             polygons = tuple(p * np.float32(scale) for p in annotation.polygons)
         else:
             polygons = rings_of_mask(annotation.mask(image.size_hw), scale)
-        ignore = name in photos.ignored or (annotation.crowd and class_id != OTHER)
-        if polygons and not (annotation.crowd and not ignore):
-            items.append(Item(class_id, ignore, polygons, even_odd=annotation.rle is not None))
+        if polygons:
+            items.append(Item(class_id, annotation.crowd, polygons, even_odd=annotation.rle is not None))
     return Photo(pixels, tuple(items), counted, image.path.name)
 
 

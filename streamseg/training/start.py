@@ -55,7 +55,7 @@ def start(model: Network, weights: Path | None) -> Start:
         left = load_weights_but_classes(model, weights)
         told = f"starts from {weights}"
         if left:
-            told += f"; new, for {len(model.config.classes)} classes: {', '.join(left)}"
+            told += f"; new, where it does not know a class: {', '.join(left)}"
         return Start(True, told)
     if not isinstance(model.backbone, EfficientNetLite):
         name = model.config.name

@@ -46,6 +46,37 @@ def test_module_normalises_bgr_frames(tiny_model: Yolact) -> None:
     assert seen[0][0, :, 5, 7].tolist() == pytest.approx(expected, rel=1e-6)
 
 
+def test_an_engine_may_know_some_classes_only(tiny_model: Yolact) -> None:
+    first, _, third = tiny_model.config.classes
+    frame = torch.randint(0, 255, (1, 64, 96, 3), dtype=torch.uint8)
+
+    everything = EngineModule(tiny_model, max_detections=600)(frame)
+    chosen = EngineModule(tiny_model, max_detections=400, classes=[third, first])
+
+    assert chosen.info().classes == (third, first)
+    found = chosen(frame)
+    of_class = [found.scores[0][(found.classes[0] == k) & (found.scores[0] > 0.05)] for k in (0, 1)]
+    expected = [
+        everything.scores[0][(everything.classes[0] == k) & (everything.scores[0] > 0.05)] for k in (2, 0)
+    ]
+    assert sum(map(len, expected)) > 0
+    torch.testing.assert_close(of_class, expected)
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (["zebra"], "class 'zebra': compact has "),
+        ([], "name each class once, and at least one"),
+        (["{0}", "{0}"], "name each class once"),
+    ],
+)
+def test_classes_that_cannot_be_chosen(tiny_model: Yolact, classes: list[str], said: str) -> None:
+    names = [name.format(tiny_model.config.classes[0]) for name in classes]
+    with pytest.raises(ExportError, match=said):
+        EngineModule(tiny_model, classes=names)
+
+
 def test_file_tells_what_was_exported(tiny_model: Yolact, tiny_engine_path: Path) -> None:
     module = EngineModule(tiny_model, max_detections=20, score_threshold=0.5)
     assert read_info(tiny_engine_path) == module.info()

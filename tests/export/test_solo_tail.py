@@ -300,3 +300,18 @@ def test_threshold_uncounts_the_rest() -> None:
     out = make_tail(score_threshold=cut)(*heads)
     assert out.number.tolist() == [2]
     assert torch.equal(out.scores[0, :2], everything.scores[0, :2])
+
+
+def test_classes_left_out_change_nothing_for_the_others() -> None:
+    category, *heads = random_heads(5, -1.0)
+    everything = make_tail(max_detections=CELLS * CLASSES)(category, *heads)
+    chosen = make_tail(max_detections=CELLS, columns=(CLASSES - 1,))(category, *heads)
+
+    last = everything.classes[0] == CLASSES - 1
+    last &= everything.scores[0] > 0
+    count = int(last.sum())
+    assert chosen.number.tolist() == [count]
+    assert count > 0
+    assert chosen.classes.unique().tolist() == [0]
+    torch.testing.assert_close(chosen.scores[0, :count], everything.scores[0, last])
+    assert chosen.masks[0, :count].equal(everything.masks[0, last])

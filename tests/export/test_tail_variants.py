@@ -215,3 +215,34 @@ def test_one_half_is_not_inside() -> None:
     tail = YolactTail(priors, 1, max_detections=1)
     out = tail(torch.zeros(1, 1, 4), conf, torch.ones(1, 1, 1), torch.zeros(1, 4, 4, 1))
     assert out.masks.unique().tolist() == [127]
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 10**6))
+def test_classes_left_out_change_nothing_for_the_others(seed: int) -> None:
+    """Their probability is not shared out among the rest: what is mostly something else stays weak."""
+    scores, rng = distinct_scores(12, 4, seed), np.random.default_rng(seed)
+    boxes = np.column_stack([rng.uniform(0, 1, (12, 2)), rng.uniform(0.1, 0.5, (12, 2))])
+    everything = run(scores, boxes, max_detections=40)
+    chosen = run(scores, boxes, max_detections=20, columns=(3, 1))
+
+    def found(out: InstanceTensors, names: dict[int, int]) -> Array:
+        rows = zip(out.scores[0].tolist(), out.classes[0].tolist(), out.boxes[0].tolist(), strict=True)
+        # Below 0.05 a box counts if any class has more than that there: then a class left out matters.
+        return np.array([(s, names[c], *box) for s, c, box in rows if s > 0.05 and c in names])
+
+    np.testing.assert_allclose(found(chosen, {0: 3, 1: 1}), found(everything, {3: 3, 1: 1}), rtol=1e-5)
+
+
+def test_the_judge_speaks_of_the_classes_looked_for() -> None:
+    out = run(
+        np.array([[0.1, 0.9, 0.0], [0.4, 0.0, 0.6]]),
+        APART,
+        max_detections=2,
+        judge=Judge([0.5, 0.9]),
+        columns=(1,),
+    )
+
+    assert out.number.tolist() == [1]
+    assert out.scores[0].tolist() == pytest.approx([0.54, 0])
+    assert out.classes[0].tolist() == [0, 0]

@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
-from streamseg.training.augment import jitter_colours, paste_item, region_of_item, view_of_photo, warp
+from streamseg.training.augment import (
+    jitter_colours,
+    paste_item,
+    region_of_item,
+    view_of_item,
+    view_of_photo,
+    warp,
+)
 from streamseg.training.canvas import Canvas, Region
-from streamseg.training.photos import OTHER, Item, Photo
+from streamseg.training.photos import Item, Photo
 
 SIZE_HW = (64, 96)
 COUNTED = np.ones(3, bool)
@@ -108,6 +115,31 @@ def test_views_keep_objects_and_regions_together(seed: int) -> None:
     assert outside.sum() <= 0.1 * max(white.sum(), 1)
 
 
+def test_a_view_of_an_object_shows_it_whole_and_in_many_sizes() -> None:
+    sides = []
+    for seed in range(40):
+        canvas = view_of_item(np.random.default_rng(seed), photo(), photo().items[0], SIZE_HW)
+        (region,) = canvas.regions
+        shown = int((region.mask > 0).sum())
+        assert shown == pytest.approx(region.whole_area, rel=0.15)
+        sides.append(shown**0.5 / SIZE_HW[0])
+    # The photograph is shrunk to 0.8 of the canvas at most: its square is then 19 pixels.
+    assert min(sides) < 0.33
+    assert 0.6 < max(sides) < 0.9
+
+
+def test_small_objects_are_not_blown_up() -> None:
+    ring = np.array([[40, 20], [43, 20], [43, 23], [40, 23]], np.float32)
+    small = Photo(photo().image, (Item(0, False, (ring,)),), COUNTED)
+
+    areas = [
+        view_of_item(np.random.default_rng(seed), small, small.items[0], SIZE_HW).regions[0].whole_area
+        for seed in range(20)
+    ]
+
+    assert max(areas) == pytest.approx(81, rel=0.1), "three pixels to one"
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_cut_outs_bring_their_pixels(seed: int) -> None:
     canvas = blank()
@@ -117,16 +149,6 @@ def test_cut_outs_bring_their_pixels(seed: int) -> None:
     (region,) = canvas.regions
     assert canvas.image[region.mask > 0].mean() > 100
     assert canvas.image[region.mask == 0].mean() < 20
-
-
-def test_cut_outs_of_other_classes_hide_but_are_not_learnt() -> None:
-    canvas = blank()
-
-    paste_item(np.random.default_rng(0), canvas, photo(OTHER), photo(OTHER).items[0])
-
-    sample = canvas.sample((16, 24))
-    assert (len(sample.boxes), len(sample.ignored)) == (0, 0)
-    assert canvas.image.max() > 100
 
 
 def test_colour_jitter_keeps_shape_and_changes_colours() -> None:

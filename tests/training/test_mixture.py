@@ -1,5 +1,6 @@
 """The stream of samples: what is in it, and that it can be had again."""
 
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -74,6 +75,37 @@ def test_data_sets_count_only_what_they_annotate(mixture: Mixture) -> None:
     assert cats[CLASSES.index("cat")]
     assert not animals[CLASSES.index("cat")]
     assert animals[CLASSES.index("monkey")]
+
+
+def test_things_without_a_class_are_learnt_as_other(data_dir: Path) -> None:
+    mixture = make_mixture(data_dir, CLASSES, SIZE_HW)
+    other = CLASSES.index("other")
+
+    assert {
+        item.class_id for _, photos in mixture.photos[:1] for photo in photos for item in photo.items
+    } == {
+        CLASSES.index("person"),
+        CLASSES.index("car"),
+        other,  # the swan
+    }
+    assert [bool(photos[0].counted[other]) for _, photos in mixture.photos] == [False, True, False, False]
+
+
+def test_what_clips_show_is_not_pasted(mixture: Mixture) -> None:
+    names = {CLASSES[k]: len(found) for k, found in mixture.objects(whole=True).items()}
+    everything = {CLASSES[k]: len(found) for k, found in mixture.objects(whole=False).items()}
+
+    assert names == {"person": 9, "cat": 9, "monkey": 9}
+    assert everything == {"person": 11, "car": 2, "other": 2, "cat": 9, "monkey": 9}
+
+
+def test_sought_classes_are_in_view(mixture: Mixture) -> None:
+    seeking = replace(
+        mixture, sought=(CLASSES.index("car"),), sought_share=1.0, scene_share=0.0, paste_share=0.0
+    )
+
+    for sample in islice(seeking.samples(3), 20):
+        assert CLASSES.index("car") in sample.classes
 
 
 def test_batches_come_from_a_process_of_their_own(mixture: Mixture, data_dir: Path) -> None:

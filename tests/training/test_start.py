@@ -27,11 +27,32 @@ def test_layers_of_other_classes_are_new_and_named(trained):
 
     assert began.pretrained
     assert began.told == (
-        f"starts from {path}; new, for 3 classes: prediction_layers.0.conf_layer, semantic_seg_conv"
+        f"starts from {path}; new, where it does not know a class: "
+        "prediction_layers.0.conf_layer, semantic_seg_conv"
     )
     for key, value in source.state_dict().items():
         if "conf_layer" not in key and "semantic" not in key:
             torch.testing.assert_close(model.state_dict()[key], value, rtol=0, atol=0)
+
+
+def test_classes_of_the_same_name_are_taken(trained):
+    source, path = trained
+    model = build_network("compact", ("x", "b", "y"), (64, 64))
+
+    told = start(model, path).told
+
+    assert told.endswith("prediction_layers.0.conf_layer, semantic_seg_conv")
+    assert model.semantic_seg_conv.weight[1].equal(source.semantic_seg_conv.weight[1])
+    assert model.semantic_seg_conv.bias[1] == source.semantic_seg_conv.bias[1]
+    ours = model.prediction_layers[0].conf_layer.weight.unflatten(0, (-1, 4))  # background and three classes
+    theirs = source.prediction_layers[0].conf_layer.weight.unflatten(0, (-1, 3))
+    assert ours[:, [0, 2]].equal(theirs[:, [0, 2]])
+    assert not any(ours[:, k].equal(theirs[:, 1]) for k in (1, 3))
+    images = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            model.eval()(images).conf[..., [0, 2]], source.eval()(images).conf[..., [0, 2]]
+        )
 
 
 def test_the_same_number_of_classes_takes_all(trained):

@@ -46,18 +46,22 @@ def view_of_photo(rng: Rng, photo: Photo, size_hw: tuple[int, int]) -> Canvas:
 
 
 def view_of_item(rng: Rng, photo: Photo, item: Item, size_hw: tuple[int, int]) -> Canvas:
-    """A window around one object of the photograph, which takes an eighth to four fifths of its side."""
+    """A window around an object of the photograph, whose sides are up to five quarters of the window's.
+
+    Up to a third of its width and of its height may lie outside.
+    """
     h, w = photo.image.shape[:2]
     points = np.concatenate(item.polygons)
     low, high = points.min(axis=0), points.max(axis=0)
     canvas_wh = np.array(size_hw[::-1])
-    share = np.exp(rng.uniform(np.log(0.12), np.log(0.8)))
+    share = np.exp(rng.uniform(np.log(0.12), np.log(1.25)))
     scale = float(np.min(canvas_wh * share / np.maximum(high - low, 2.0)))
     # Not smaller than a view of the whole photograph, and no pixel of it larger than MOST_ZOOM of the canvas.
     scale = float(np.clip(scale, 0.8 * np.min(canvas_wh / (w, h)), MOST_ZOOM))
     stretch = np.exp(rng.uniform(-0.2, 0.2))
     window = canvas_wh / scale * (stretch, 1 / stretch)
-    corner = rng.uniform(np.minimum(high - window, low), np.maximum(high - window, low))
+    slack = (high - low) / 3
+    corner = rng.uniform(np.minimum(high - window, low) - slack, np.maximum(high - window, low) + slack)
     corner = np.clip(corner, np.minimum(0, [w, h] - window), np.maximum(0, [w, h] - window))
     matrix = window_matrix(corner, window, size_hw, mirror=rng.random() < 0.5)
     return draw_view(photo, matrix, size_hw, FILL_BGR)

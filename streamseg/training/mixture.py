@@ -25,10 +25,11 @@ from streamseg.training.photos import Item, Photo
 
 __all__ = ["Batch", "Mixture", "batches", "collate", "mask_size"]
 
-SCENE_SIZES_HW = ((320, 448), (360, 640), (480, 640), (540, 960))
-"""Scenes are drawn at one of these and resized as a video would be."""
 Objects = dict[int, list[tuple[Photo, Item]]]
 """By class, with the photographs that they are in."""
+
+SCENE_SIZES_HW = ((320, 448), (360, 640), (480, 640), (540, 960))
+"""Scenes are drawn at one of these and resized as a video would be."""
 SCENE_POOL = 8
 VIEWS_PER_SCENE = 3
 """A scene takes three times as long to make (30 ms) as to look at; each is seen at about three times."""

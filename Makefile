@@ -7,6 +7,8 @@ OUT ?= out
 DATA ?=
 MINUTES ?= 100
 WEIGHTS ?=
+# What the bundled engine knows: all that it is trained on but `other`, things without a class of their own.
+BUNDLED_CLASSES := person,car,cat,dog,elephant,bear,tiger,deer,monkey,otter,turtle,bus,truck,motorcycle,shape
 
 .PHONY: demo test lint parity benchmark bundled clean
 
@@ -51,7 +53,8 @@ bundled: $(VENV)/.dev
 	mkdir -p $(OUT)
 	$(BIN)/python -m streamseg.training --data '$(DATA)' --minutes $(MINUTES) \
 		$(if $(WEIGHTS),--weights '$(WEIGHTS)' --seed 7) --out $(OUT)/compact.pth
-	$(BIN)/streamseg export $(OUT)/compact.pth -o $(OUT)/compact.onnx --score-threshold 0.05 --half-weights
+	$(BIN)/streamseg export $(OUT)/compact.pth -o $(OUT)/compact.onnx --score-threshold 0.05 --half-weights \
+		--classes $(BUNDLED_CLASSES)
 	$(BIN)/python -m streamseg.evaluation --engine $(OUT)/compact.onnx --data '$(DATA)' --card streamseg/bundled/compact.json
 	cp $(OUT)/compact.onnx streamseg/bundled/
 

@@ -53,7 +53,7 @@ bundled: $(VENV)/.dev
 	mkdir -p $(OUT)
 	$(BIN)/python -m streamseg.training --data '$(DATA)' --minutes $(MINUTES) \
 		$(if $(WEIGHTS),--weights '$(WEIGHTS)' --seed 7) --out $(OUT)/compact.pth
-	$(BIN)/streamseg export $(OUT)/compact.pth -o $(OUT)/compact.onnx --score-threshold 0.05 --half-weights \
+	$(BIN)/streamseg export $(OUT)/compact.pth -o $(OUT)/compact.onnx --score-threshold 0.01 --half-weights \
 		--classes $(BUNDLED_CLASSES)
 	$(BIN)/python -m streamseg.evaluation --engine $(OUT)/compact.onnx --data '$(DATA)' --card streamseg/bundled/compact.json
 	cp $(OUT)/compact.onnx streamseg/bundled/

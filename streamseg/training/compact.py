@@ -37,7 +37,7 @@ cut-outs, a third of one car, pasting them more made a motorcycle's mirrors cars
 SOUGHT = ("car", "dog", "bus", "truck", "motorcycle")
 SOUGHT_SHARE = 0.25
 """Few photographs have one of these, and most of those are small: of them views are made on purpose. People
-are in every second photograph; small dark things became people when they were sought as well."""
+are in every second photograph anyway."""
 
 KEPT_OF_START = 0.25
 """Share of the weights that a run began with in those that it ends with, if it began with any (Wortsman et

@@ -94,7 +94,7 @@ class Mixture:
     pasted_often: tuple[int, ...] = ()
     """Classes whose cut-outs are drawn three times as often as those of any other."""
     sought: tuple[int, ...] = ()
-    """Classes of which some views show an object for certain, each as often as any other."""
+    """Classes of which some views show an object for certain; one that is named twice, twice as often."""
     sought_share: float = 0.0
     """Part of the photographs for which that is so."""
     not_cut: Sequence[Photo] = ()

@@ -12,9 +12,8 @@ import torch
 from streamseg.datasets.photo_sets import CLIPS, PHOTO_SETS, read_clips, read_split
 from streamseg.errors import ConfigError
 from streamseg.models.catalog import REST, build_model
-from streamseg.models.checkpoint import load_checkpoint, load_weights_but_classes, save_checkpoint
+from streamseg.models.checkpoint import load_weights_but_classes
 from streamseg.models.efficientnet import EfficientNetLite
-from streamseg.models.network import Network
 from streamseg.training.losses import SOFT
 from streamseg.training.mixture import Batch, Mixture, batches
 from streamseg.training.objective import YolactObjective
@@ -38,11 +37,6 @@ SOUGHT = ("car", "car", "dog", "bus", "truck", "motorcycle")
 SOUGHT_SHARE = 0.35
 """Few photographs have one of these, and most of those are small: of them views are made on purpose. People
 are in every second photograph anyway."""
-
-KEPT_OF_START = 0.25
-"""Share of the weights that a run began with in those that it ends with, if it began with any (Wortsman et
-al., "Robust fine-tuning of zero-shot models", CVPR 2022). It gives back what the rare classes lost: cars from
-above are found in 100 frames of car-detection.mp4 instead of 55, dogs have a mask AP of 8 instead of 5."""
 
 
 def make_mixture(data: Path, classes: tuple[str, ...], input_hw: tuple[int, int]) -> Mixture:
@@ -69,7 +63,7 @@ def train_compact(
 ) -> None:
     """Train `compact`, its backbone pretrained on ImageNet, and write its checkpoint to `out`.
 
-    `weights` of an earlier run are trained on, with pictures of full size only, and averaged with the result.
+    `weights` of an earlier run are trained on, with pictures of full size only.
     `processes` compute side by side, each with one thread. Raises CheckpointError, ConfigError, DatasetError,
     MissingDependency.
     """
@@ -80,23 +74,7 @@ def train_compact(
         log.info("%s: %d photographs, %d held out", photos.folder, len(images), len(out_of_it))
     log.info("%s: %d frames", CLIPS.folder, len(read_clips(data)))
     settings = Settings(minutes=minutes, small_until=0.0 if weights else SMALL_UNTIL, seed=seed)
-    start = None if weights is None else load_checkpoint(weights)
     run_ranks(processes, partial(train_rank, data, out, settings, weights))
-    if start is not None:
-        blend(out, start)
-
-
-def blend(out: Path, start: Network) -> None:
-    """Average the weights in `out` with those that the run began with, in place."""
-    trained = load_checkpoint(out)
-    before = start.state_dict()
-    mixed = {
-        key: value.lerp(before[key], KEPT_OF_START)
-        if value.is_floating_point() and value.shape == before[key].shape
-        else value
-        for key, value in trained.state_dict().items()
-    }
-    save_checkpoint(trained, mixed, out)
 
 
 def train_rank(data: Path, out: Path, settings: Settings, weights: Path | None, place: Place) -> None:

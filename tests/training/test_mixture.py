@@ -51,7 +51,7 @@ def test_samples_are_consistent(mixture: Mixture) -> None:
         assert sample.boxes.max(initial=1) <= 1
         assert sample.counted.shape == (len(CLASSES),)
         seen |= {CLASSES[k] for k in sample.classes}
-    assert seen == {"person", "car", "cat", "monkey", "shape"}
+    assert seen == {"person", "car", "cat", "monkey", "other", "shape"}
 
 
 def test_masks_lie_in_their_boxes(mixture: Mixture) -> None:

@@ -66,7 +66,10 @@ def load_photo(
     items = []
     for annotation in image.annotations:
         name = photos.renamed.get(annotation.class_name, annotation.class_name)
-        class_id = classes.index(name if name in classes else REST)
+        name = name if name in classes else REST
+        if name not in classes:
+            continue  # a class of crowds alone, which is not trained
+        class_id = classes.index(name)
         if annotation.rle is None:
             polygons = tuple(p * np.float32(scale) for p in annotation.polygons)
         else:

@@ -14,6 +14,7 @@ from streamseg.errors import DatasetError
 from streamseg.models.catalog import CONFIGS
 from streamseg.training.compact import make_mixture
 from streamseg.training.mixture import Mixture, batches
+from streamseg.training.photos import load_photos
 
 CLASSES = CONFIGS["compact"].classes
 SIZE_HW = (96, 128)
@@ -89,6 +90,12 @@ def test_things_without_a_class_are_learnt_as_other(data_dir: Path) -> None:
         other,  # the swan
     }
     assert [bool(photos[0].counted[other]) for _, photos in mixture.photos] == [False, True, False, False]
+
+
+def test_objects_of_no_trained_class_are_left_out_where_there_is_no_other(data_dir: Path) -> None:
+    images, _ = read_split(data_dir, PHOTO_SETS[0])
+
+    assert [photo.items for photo in load_photos(images[:2], PHOTO_SETS[0], ("cat",))] == [(), ()]
 
 
 def test_what_clips_show_is_not_pasted(mixture: Mixture) -> None:

@@ -160,7 +160,7 @@ def wait_until_full(pipeline: Pipeline) -> None:
 
     def is_full() -> bool:
         channels = pipeline.snapshot()["channels"]
-        return channels["segment"]["taken"] == 1 and all(c["waiting"] == 1 for c in channels.values())
+        return channels["segment → file"]["taken"] == 1 and all(c["waiting"] == 1 for c in channels.values())
 
     wait_for(is_full)
 

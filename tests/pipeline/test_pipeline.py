@@ -116,12 +116,16 @@ class TestBuilding:
         with pytest.raises(ValueError, match="nobody reads the output of 'camera'"):
             pipeline.start()
 
-    def test_a_channel_two_would_read(self, p) -> None:
-        pipeline = Pipeline()
-        items = pipeline.add_source("camera", p.made(p.Numbers, 1), capacity=1, policy="block")
-        pipeline.add_sink("one", p.made(p.Collect), [items])
-        with pytest.raises(ValueError, match="'camera' already has a reader"):
-            pipeline.add_sink("two", p.made(p.Collect), [items])
+    def test_a_part_that_reads_nothing(self, p) -> None:
+        pipeline = p.build(p.made(p.Numbers, 1), p.made(p.Work), p.made(p.Collect))
+        pipeline.add_sink("idle", p.made(p.Collect), [])
+        with pytest.raises(ValueError, match="sink 'idle' reads nothing"):
+            pipeline.start()
+
+    def test_an_output_of_another_pipeline(self, p) -> None:
+        items = Pipeline().add_source("camera", p.made(p.Numbers, 1), capacity=1, policy="block")
+        with pytest.raises(ValueError, match="'camera' is not, or no longer, of this pipeline"):
+            Pipeline().add_sink("file", p.made(p.Collect), [items])
 
     def test_two_parts_of_one_name(self, p) -> None:
         pipeline = Pipeline()
@@ -213,5 +217,5 @@ def test_snapshot_is_json_and_names_the_bottleneck(p) -> None:
     assert parts["camera"]["wait_out_s"] > 0.05
     assert parts["file"]["wait_in_s"] > 0.05
     assert parts["segment"]["work_s"] > parts["segment"]["wait_in_s"]
-    assert shot["channels"]["camera"]["depth_max"] == 2
+    assert shot["channels"]["camera → segment"]["depth_max"] == 2
     assert shot["elapsed_s"] >= 0.12

@@ -22,6 +22,12 @@ class Failure:
     phase: str
     """`opening`, `running`, `interrupting` or `closing`."""
     error: BaseException
+    trace: str
+    """Its traceback as text: the error of a part that has been removed has no other."""
+
+    @classmethod
+    def of(cls, part: object, phase: str, error: BaseException) -> Failure:
+        return cls(str(part), phase, error, "".join(traceback.format_exception(error)))
 
     def __str__(self) -> str:
         return f"{self.part}, {self.phase}: {type(self.error).__name__}: {self.error}"
@@ -54,15 +60,16 @@ class FailureLog:
             return () if self._first is None else (self._first, *self._later)
 
     def free_memory_of(self, part: str) -> None:
-        """Free what the functions of `part` held when they raised; the tracebacks still tell where it was."""
+        """Free what the functions of `part` held when they raised."""
         for failure in self.all():
             if failure.part == part:
-                _clear(failure.error)
+                _drop_tracebacks(failure.error)
 
 
-def _clear(error: BaseException | None) -> None:
+def _drop_tracebacks(error: BaseException | None) -> None:
+    # Clearing their frames is not enough: a frame keeps its callers, which are the pipeline's own.
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None
         error = error.__cause__ or error.__context__

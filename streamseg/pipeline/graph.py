@@ -22,6 +22,7 @@ class Graph:
 
     def __init__(self) -> None:
         self.workers: dict[str, Worker] = {}
+        self.started = False
         self._past = Ledger()
         """The accounts of what is gone."""
 
@@ -125,13 +126,13 @@ class Graph:
         while count != len(gone):
             count = len(gone)
             for source in self.sources:
-                if source.leaving and source.phase == "ended" and self._is_through(source):
+                if source.leaving and self._has_ended(source) and self._is_through(source):
                     self._let_go(source)
             for link in list(self.links()):
                 if link.leaving and self._is_settled(link):
                     self._retire_link(link)
             for worker in list(self.workers.values()):
-                if worker.leaving and worker.phase == "ended" and not (worker.inputs or worker.outputs):
+                if worker.leaving and self._has_ended(worker) and not (worker.inputs or worker.outputs):
                     self._retire(worker)
                     gone.append(worker)
         return gone
@@ -151,7 +152,7 @@ class Graph:
 
     def _is_through(self, source: SourceWorker) -> bool:
         """Every part that its items reach has handed on the last of them, or has ended."""
-        return all(
+        return not self.started or all(
             source.name in worker.passed or worker.outcome is not None
             for worker in self._behind(source, source.name)
         )
@@ -168,9 +169,11 @@ class Graph:
         for worker in self.workers.values():
             worker.passed.discard(name)
 
-    @staticmethod
-    def _is_settled(link: Link) -> bool:
-        return link.final and (link.consumer.outcome is not None or not link.unheard)
+    def _has_ended(self, worker: Worker) -> bool:
+        return worker.phase == "ended" or not self.started
+
+    def _is_settled(self, link: Link) -> bool:
+        return not self.started or link.final and (link.consumer.outcome is not None or not link.unheard)
 
     def _retire_link(self, link: Link) -> None:
         link.close()

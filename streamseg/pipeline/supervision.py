@@ -100,9 +100,6 @@ class Supervision:
                 self.graph.cut_off(worker, "removed")
                 if worker.output is not None:
                     worker.output.abort("removed")
-            if self.started_s is None:
-                self._drop_unstarted(worker)
-                return worker, None
             self.graph.leave(worker)
             self._reap()
         if isinstance(worker, SourceWorker):
@@ -111,8 +108,6 @@ class Supervision:
 
     def _drop_unstarted(self, worker: Worker) -> None:
         worker.outcome, worker.phase = "abort", "ended"
-        if worker.output is not None:
-            worker.output.close()
         self.graph.leave(worker)
         self.ended(worker)
 
@@ -148,6 +143,7 @@ class Supervision:
         """Start every thread; when one cannot be started, abort those that were and raise RuntimeError."""
         with self.changed:
             self.started_s = time.perf_counter()
+            self.graph.started = True
             workers = list(self.graph.workers.values())
             self._enlist(workers)
         for worker in workers:
@@ -243,7 +239,7 @@ class Supervision:
         try:
             source.interrupt()
         except Exception as error:
-            self.failures.record(Failure(str(source), "interrupting", error))
+            self.failures.record(Failure.of(source, "interrupting", error))
 
     # -- waiting -----------------------------------------------------------------------------------
 
@@ -315,7 +311,7 @@ class Supervision:
             self._reap()
 
     def failed(self, worker: Worker, error: BaseException) -> None:
-        self.failures.record(Failure(str(worker), worker.phase, error))
+        self.failures.record(Failure.of(worker, worker.phase, error))
         if worker.phase == "closing":
             return
         if worker.on_error == "abort":

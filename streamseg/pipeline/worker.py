@@ -78,10 +78,7 @@ class Worker(ABC):
             self._live(supervisor)
         except BaseException as error:
             self.outcome = self.outcome or "error"
-            # Without this frame, which would keep the part as long as the failure is kept.
-            outer = error.__traceback__
-            supervisor.failed(self, error.with_traceback(outer.tb_next if outer else None))
-            del outer
+            supervisor.failed(self, error)
         finally:
             self._release()
             self.phase = "ended"

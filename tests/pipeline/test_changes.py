@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from streamseg.errors import SourceError
 from streamseg.pipeline import Pipeline
 
 pytestmark = pytest.mark.timeout(20)

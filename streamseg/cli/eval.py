@@ -22,8 +22,9 @@ def option(help_text: str, *names: str, **more: Any) -> Any:
 
 def evaluate(
     engine: Annotated[str, typer.Argument(help="Engine file or name (see models, engines).")],
-    data: Annotated[Path | None, option("COCO instances: the JSON file, or its folder.")] = None,
-    images: Annotated[Path | None, option("Folder of images; default: images/ beside the file.")] = None,
+    data: Annotated[Path | None, option("COCO .json, YOLO data.yaml, or a folder.")] = None,
+    images: Annotated[Path | None, option("Folder of the images, if elsewhere.")] = None,
+    split: Annotated[str, option("Which part of DATA, where there are several.")] = "val",
     synthetic: Annotated[
         bool, option("Score the whole pipeline on synthetic scenes.", "--synthetic")
     ] = False,
@@ -62,6 +63,7 @@ def evaluate(
                 path,
                 data,
                 images=images,
+                split=split,
                 runtime=runtime,
                 precision=precision,
                 against=other,

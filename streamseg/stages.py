@@ -2,7 +2,7 @@
 
     capture → Segment → Follow → Render (overlay + sinks)
 
-Items: Frame → (Frame, Instances, stamps) → Result → nothing.
+Items: Frame → Segmented → Result → nothing.
 """
 
 from __future__ import annotations
@@ -14,21 +14,15 @@ from dataclasses import replace
 import numpy as np
 
 from streamseg.capture.source import Source
-from streamseg.masks import FrameMasks
 from streamseg.metrics import Counter, LatencyQuantiles, Rate
 from streamseg.overlay.painter import Painter
 from streamseg.segmenter import Segmenter
 from streamseg.sinks.base import Sink, close_all
-from streamseg.structures import Frame, Instances, Result, Tracks
+from streamseg.structures import STAGES, Frame, Result, Segmented, Tracks
 from streamseg.tracking.config import TrackerConfig
 from streamseg.tracking.tracker import Tracker
 
-__all__ = ["STAMPS", "Follow", "Limited", "PassOn", "Render", "Segment"]
-
-Segmented = tuple[Frame, Instances, dict[str, int]]
-
-STAMPS = ("segment", "track", "overlay", "sink")
-"""Stages after which the age of a frame is measured, in order."""
+__all__ = ["Follow", "Limited", "PassOn", "Render", "Segment"]
 
 
 class Limited:
@@ -52,13 +46,23 @@ class Limited:
 
 
 class Segment:
-    """Frames → instances, by one engine for all sources."""
+    """Frames → instances, by one engine for all sources.
 
-    def __init__(self, segmenter: Segmenter) -> None:
+    With `overlap` the engine works on the last batch while the next frames come in; without, every frame
+    leaves in the call it came with.
+    """
+
+    def __init__(self, segmenter: Segmenter, *, overlap: bool = True) -> None:
         self._segmenter = segmenter
+        self._overlap = overlap
 
     def process(self, items: list[Frame]) -> Iterable[Segmented]:
-        return self._stamped(self._segmenter.process(items))
+        work = self._segmenter.process if self._overlap else self._segmenter.segment
+        return self._stamped(work(items))
+
+    def idle(self) -> Iterable[Segmented]:
+        """What the engine still works on, waited for; to be called when no frame is waiting."""
+        return self._stamped(self._segmenter.idle())
 
     def drain(self) -> Iterable[Segmented]:
         return self._stamped(self._segmenter.drain())
@@ -67,10 +71,10 @@ class Segment:
         self._segmenter.close()
 
     @staticmethod
-    def _stamped(pairs: Iterable[tuple[Frame, Instances]]) -> Iterator[Segmented]:
+    def _stamped(segmented: Iterable[Segmented]) -> Iterator[Segmented]:
         now = time.monotonic_ns()
-        for frame, instances in pairs:
-            yield frame, instances, {"segment": now}
+        for item in segmented:
+            yield replace(item, stamps=replace(item.stamps, segment=now))
 
 
 class Follow:
@@ -93,22 +97,27 @@ class Follow:
         self._trackers: dict[str, Tracker] = {}
 
     def process(self, items: list[Segmented]) -> Iterable[Result]:
-        for frame, instances, stamps in items:
-            instances, tracks = self._follow(frame, instances)
-            stamps["track"] = time.monotonic_ns()
-            yield Result(frame, instances, tracks, self._class_names, stamps)
+        for item in items:
+            item, tracks = self._followed(item)
+            stamps = replace(item.stamps, track=time.monotonic_ns())
+            yield Result(
+                item.frame, item.instances, tracks, self._class_names, stamps=stamps, stuff=item.stuff
+            )
 
-    def _follow(self, frame: Frame, instances: Instances) -> tuple[Instances, Tracks]:
+    def _followed(self, item: Segmented) -> tuple[Segmented, Tracks]:
+        """`item` without what shall not be seen, and the tracks of what is left."""
+        frame, instances = item.frame, item.instances
         if self._config is None:
-            return instances, Tracks.untracked(instances)
+            return item, Tracks.untracked(instances)
         if frame.source_id not in self._trackers:
             self._trackers[frame.source_id] = self._new_tracker(self._config, frame.source_id)
         tracks = self._trackers[frame.source_id].update(instances, frame.pts_seconds)
         keep = (instances.score >= self._config.high_score) | (tracks.id >= 0)
         if keep.all():
-            return instances, tracks
+            return item, tracks
         kept = np.flatnonzero(keep)
-        return instances.select(kept), tracks.select(kept)
+        stuff = item.stuff and item.stuff.select(kept, len(instances))
+        return replace(item, instances=instances.select(kept), stuff=stuff), tracks.select(kept)
 
     def _new_tracker(self, config: TrackerConfig, source_id: str) -> Tracker:
         # Known, the rate is worth 2.4 HOTA where frames are dropped steadily (docs/tracking.md).
@@ -130,7 +139,7 @@ class Render:
         self._painter = painter
         self._status_line = status_line
         self.rates: dict[str, Rate] = {source_id: Rate() for source_id in sinks}
-        self.ages: dict[str, LatencyQuantiles] = {stage: LatencyQuantiles() for stage in STAMPS}
+        self.ages: dict[str, LatencyQuantiles] = {stage: LatencyQuantiles() for stage in STAGES}
         self.delivered: dict[str, Counter] = {source_id: Counter() for source_id in sinks}
         self.instances = Counter()
 
@@ -143,10 +152,10 @@ class Render:
         sinks = self._sinks[result.frame.source_id]
         self.rates[result.frame.source_id].tick()
         drawn = self._drawn(result) if any(sink.needs_canvas for sink in sinks) else result
-        drawn.stamps_ns["overlay"] = time.monotonic_ns()
+        drawn = replace(drawn, stamps=replace(drawn.stamps, overlay=time.monotonic_ns()))
         for sink in sinks:
             sink.write(drawn)
-        drawn.stamps_ns["sink"] = time.monotonic_ns()
+        drawn = replace(drawn, stamps=replace(drawn.stamps, sink=time.monotonic_ns()))
         self.delivered[result.frame.source_id].add()
         self.instances.add(len(drawn.instances))
         for stage, ages in self.ages.items():
@@ -157,12 +166,7 @@ class Render:
         fps = self.rates[result.frame.source_id].recent_per_second()
         status = f"{fps:.1f} fps  age {result.age_ms('track'):.0f} ms" if self._status_line else ""
         canvas = self._painter.draw(
-            result.frame,
-            result.instances,
-            result.tracks,
-            result.class_names,
-            status=status,
-            masks=FrameMasks.of(result),
+            result.frame, result.instances, result.tracks, result.class_names, status=status
         )
         return replace(result, canvas=canvas)
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engines.contract import Engine, EngineInfo, EngineOutputs
+from streamseg.engine_contract import Engine, EngineInfo, EngineOutputs
 from streamseg.errors import EngineError
 from streamseg.geometry import clip_boxes
 from streamseg.masks import BoxGrids, Masks

@@ -50,6 +50,8 @@ class EngineOutputs:
     classes: NDArray[np.int32]
     masks: NDArray[np.uint8]
     count: NDArray[np.int32]
+    semantic: NDArray[np.uint8] | None = None
+    segments: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,14 @@ class EngineInfo:
     """Version of streamseg that exported it."""
     quantized: str = ""
     """`int8` or `mixed` for a file whose convolutions are INT8, all of them or some."""
+    mask_layout: str = "frame"
+    """`frame`, or `box`: every mask on a grid over its own box."""
+    mask_encoding: str = "probability"
+    """`probability`, or `logit:SLOPE`: 128 + SLOPE × logit."""
+    mask_paste: str = "continuous"
+    """`continuous` or `torchvision`."""
+    mask_finer: int = 1
+    stuff_classes: tuple[str, ...] = ()
 
     def arithmetic(self, rest: str) -> str:
         """What it computes in where all that is not quantised is in `rest`, which comes last."""
@@ -125,6 +135,7 @@ def info_from_metadata(metadata: Mapping[str, str], input_hw: tuple[int, int], p
             checkpoint_sha256=get.get("checkpoint_sha256", ""),
             version=get.get("version", ""),
             quantized=get.get("precision", ""),
+            mask_finer=4 if get["family"] in ("solo", "solov2") else 1,
         )
     except (KeyError, ValueError, TypeError) as error:
         raise NotAnEngine(

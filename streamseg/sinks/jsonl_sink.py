@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from streamseg.errors import SinkError
-from streamseg.masks import FrameMasks
 from streamseg.sinks.base import check_file_writable, write_failure
 from streamseg.structures import Result
 
@@ -49,13 +48,11 @@ class JsonlSink:
         """Write one line. Raises SinkError."""
         if self._closed:
             raise SinkError(f"{self._name}: already closed")
-        line = json.dumps(
-            record(result, self._wall_minus_monotonic_ns), ensure_ascii=False, separators=(",", ":")
-        )
+        line = self._line(result)
         try:
             if self._fd is None:
                 self._fd = self._open()
-            _write_whole(self._fd, line.encode() + b"\n")
+            _write_whole(self._fd, line)
         except OSError as error:
             self.close()
             raise write_failure(self._name, error) from error
@@ -67,6 +64,18 @@ class JsonlSink:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+    def _line(self, result: Result) -> bytes:
+        made = record(result, self._wall_minus_monotonic_ns)
+        try:
+            text = json.dumps(made, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        except ValueError as error:
+            frame = result.frame
+            raise SinkError(
+                f"{self._name}: frame {frame.index} of {frame.source_id}: a number that is not finite, which "
+                "JSON has no word for; leave such instances out"
+            ) from error
+        return text.encode() + b"\n"
 
     def _open(self) -> int:
         if self._to_stdout:
@@ -96,7 +105,7 @@ def _instances(result: Result) -> list[dict[str, Any]]:
         found.class_id.tolist(),
         found.score.tolist(),
         found.xyxy.tolist(),
-        FrameMasks.of(result).rles,
+        found.pixels.rles,
         strict=True,
     )
     return [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from streamseg.cli.fetching import CacheFolder, shown_on_stderr
-from streamseg.cli.frame_progress import frame_progress
+from streamseg.cli.options import PRECISION_HELP, RUNTIME_HELP, CacheFolder
+from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 from streamseg.errors import ConfigError
 
@@ -31,8 +32,8 @@ def evaluate(
     json: Annotated[Path | None, option("Write all figures as JSON; AP 0…1.")] = None,
     detections: Annotated[Path | None, option("Write what was found as COCO results.")] = None,
     pictures: Annotated[Path | None, option("Folder for worst.jpg.")] = None,
-    runtime: Annotated[str, option("auto, openvino, onnxruntime …")] = "auto",
-    precision: Annotated[str, option("auto, bf16 or fp32.")] = "auto",
+    runtime: Annotated[str, option(RUNTIME_HELP)] = "auto",
+    precision: Annotated[str, option(PRECISION_HELP)] = "auto",
     cache: CacheFolder = None,
     verbose: Verbose = 0,
 ) -> None:
@@ -44,8 +45,8 @@ def evaluate(
         raise ConfigError("eval: either --data FILE with its options, or --synthetic, with neither of them")
     require_packages()
     from streamseg.cli.eval_table import print_data, print_scenes
-    from streamseg.evaluate import evaluate_on_data, evaluate_on_scenes, write_report
-    from streamseg.published import engine_path
+    from streamseg.jobs.evaluate import evaluate_on_data, evaluate_on_scenes, write_report
+    from streamseg.jobs.obtain import engine_path
     from streamseg.sinks.base import check_file_writable
 
     if json:
@@ -53,7 +54,7 @@ def evaluate(
     with shown_on_stderr() as watcher:
         path = engine_path(engine, cache, watcher)
         other = engine_path(against, cache, watcher) if against else None
-    with frame_progress("measuring") as progress:
+        progress = partial(watcher.progress, "measuring")
         if data is None:
             figures = evaluate_on_scenes(path, runtime=runtime, precision=precision, progress=progress)
         else:

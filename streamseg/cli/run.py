@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from streamseg.cli.fetching import CacheFolder, shown_on_stderr
+from streamseg.cli.options import PRECISION_HELP, RUNTIME_HELP, CacheFolder
+from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["run"]
@@ -30,9 +31,9 @@ def run(
     engine: Annotated[
         str | None, option("Engine file or name (see models); default: compact.", "--engine")
     ] = None,
-    runtime: Annotated[str | None, option("auto, openvino, onnxruntime or torch.", "--runtime")] = None,
+    runtime: Annotated[str | None, option(RUNTIME_HELP, "--runtime")] = None,
     cache: CacheFolder = None,
-    precision: Annotated[str | None, option("auto, bf16 or fp32.", "--precision")] = None,
+    precision: Annotated[str | None, option(PRECISION_HELP, "--precision")] = None,
     video: Annotated[str | None, option("Annotated video, .mp4 or .mkv.", "-o", "--output")] = None,
     jsonl: Annotated[str | None, option("JSON Lines, one per frame; - is stdout.", "--jsonl")] = None,
     images: Annotated[str | None, option("Folder for annotated images.", "--images")] = None,
@@ -51,9 +52,9 @@ def run(
     verbose: Verbose = 0,
 ) -> None:
     """Outline and follow every object of a video, camera or stream."""
-    from streamseg.app import build
     from streamseg.cli.live_view import run_with_live_line
-    from streamseg.config import load_config
+    from streamseg.jobs.run import build
+    from streamseg.streaming.config import load_config
 
     more = {"cache": cache, "allow_failed_certificate": allow_failed, "rebuild": rebuild}
     flags = {

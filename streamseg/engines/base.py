@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engines.contract import (
+from streamseg.engine_contract import (
     INPUT_NAME,
     OUTPUT_NAMES,
     EngineInfo,

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from streamseg.engines.contract import EngineInfo, TensorSpec, printable
+from streamseg.engine_contract import EngineInfo, TensorSpec, without_controls
 from streamseg.engines.fingerprint import read_fingerprint
 from streamseg.engines.metadata import MAKE_ONE, info_from_metadata
 from streamseg.engines.onnx_header import read_onnx_header
@@ -17,7 +17,7 @@ from streamseg.engines.sidecar import file_sha256
 from streamseg.errors import EngineError, MissingDependency, NotAnEngine
 
 if TYPE_CHECKING:
-    from streamseg.export.module import EngineModule
+    from streamseg.models.engine_module import EngineModule
 
 __all__ = ["CheckpointFile", "EngineFile", "OnnxFile", "PlanFile", "open_engine_file", "opened_as"]
 
@@ -100,7 +100,7 @@ class CheckpointFile(EngineFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._module: EngineModule | None = self._loaded()
-        self.info = self._module.info(checkpoint=printable(path.name))
+        self.info = self._module.info(checkpoint=without_controls(path.name))
 
     def take_module(self) -> EngineModule:
         """The network as an engine, the caller's to keep and to change. Raises CheckpointError."""
@@ -109,8 +109,8 @@ class CheckpointFile(EngineFile):
 
     def _loaded(self) -> EngineModule:
         try:
-            from streamseg.export.module import EngineModule
-            from streamseg.models.checkpoint import load_checkpoint
+            from streamseg.models.engine_module import EngineModule
+            from streamseg.models.weights.checkpoint import load_checkpoint
         except ImportError as error:
             raise MissingDependency.of("torch", "models", f"{self.path}: a checkpoint") from error
         return EngineModule(load_checkpoint(self.path))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from streamseg.engines.contract import Engine, RuntimeName
+from streamseg.engine_contract import Engine, RuntimeName
 from streamseg.engines.engine_file import EngineFile, open_engine_file
-from streamseg.errors import ConfigError, EngineError, MissingDependency
+from streamseg.errors import ConfigError, EngineError, MissingDependency, did_you_mean
 
 __all__ = ["RUNTIMES", "RuntimeStatus", "available_runtimes", "load_engine"]
 
@@ -128,8 +127,9 @@ def _opened(file: str | Path | EngineFile) -> EngineFile:
 def _named(name: str, path: Path) -> Runtime:
     known = next((known for known in RUNTIMES if known == name), None)
     if known is None:
-        near = get_close_matches(name, RUNTIMES, n=1, cutoff=0)
-        raise ConfigError(f"runtime {name!r}: unknown; did you mean {near[0]!r}? auto, {', '.join(RUNTIMES)}")
+        hint = did_you_mean(name, RUNTIMES)
+        names = ", ".join(["auto", *RUNTIMES])
+        raise ConfigError(f"runtime {name!r}: unknown; {hint + ' ' if hint else ''}known: {names}")
     runtime = RUNTIMES[known]
     if not _installed(known):
         raise MissingDependency(f"runtime {name}: not installed; {runtime.install}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from streamseg.engines.contract import CONTRACT_VERSION, EngineInfo, shortened
+from streamseg.engine_contract import CONTRACT_VERSION, EngineInfo, shortened
 from streamseg.errors import NotAnEngine
 
 __all__ = ["MAKE_ONE", "info_from_metadata", "metadata_from_info"]

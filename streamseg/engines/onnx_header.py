@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamseg.engines.contract import TensorSpec
+from streamseg.engine_contract import TensorSpec
 
 __all__ = ["OnnxHeader", "read_onnx_header"]
 

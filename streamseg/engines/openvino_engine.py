@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg.engine_contract import INPUT_NAME, EngineOutputs
 from streamseg.engines.base import BaseEngine
 from streamseg.engines.compiled_models import default_cache_dir, model_folder
-from streamseg.engines.contract import INPUT_NAME, EngineOutputs
 from streamseg.engines.engine_file import EngineFile, OnnxFile, opened_as
 from streamseg.engines.openvino_deform import deform_conv_extension
 from streamseg.engines.openvino_quiet import openvino

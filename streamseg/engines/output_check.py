@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from streamseg.engines.contract import (
+from streamseg.engine_contract import (
     INPUT_NAME,
     OPTIONAL_OUTPUTS,
     OUTPUT_NAMES,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg.engine_contract import INPUT_NAME, EngineInfo, EngineOutputs, TensorSpec
 from streamseg.engines.base import BaseEngine
-from streamseg.engines.contract import INPUT_NAME, EngineInfo, EngineOutputs, TensorSpec
 from streamseg.engines.cuda_memory import CudaResources, call, cudart, gpu_problem, pinned
 from streamseg.engines.engine_file import EngineFile, PlanFile, opened_as
 from streamseg.engines.fingerprint import Fingerprint, rebuild_command, stale

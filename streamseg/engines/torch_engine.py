@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from streamseg.engine_contract import EngineOutputs
 from streamseg.engines.base import BaseEngine
-from streamseg.engines.contract import EngineOutputs
 from streamseg.engines.engine_file import CheckpointFile, EngineFile, opened_as
 from streamseg.errors import ConfigError, EngineError
-from streamseg.export.module import EngineModule
+from streamseg.models.engine_module import EngineModule
 
 __all__ = ["TorchEngine"]
 

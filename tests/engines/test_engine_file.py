@@ -51,7 +51,7 @@ def test_an_open_onnx_file_is_not_read_again(
 
 
 def test_a_checkpoint_is_loaded_once(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from streamseg.models import checkpoint
+    from streamseg.models.weights import checkpoint
 
     loads = counted(monkeypatch, checkpoint, "load_checkpoint")
     file = open_engine_file(tiny_checkpoint)

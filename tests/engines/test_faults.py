@@ -1,5 +1,5 @@
-"""Engine files that are damaged, hostile or of another contract: one line, and before any frame where the file
-itself shows it. All go through the real load path."""
+"""Engine files that are damaged, hostile or of another contract: one line, and before any frame where
+the file itself shows it. All go through the real load path."""
 
 from __future__ import annotations
 
@@ -175,11 +175,13 @@ def test_flipped_bits_never_crash(tmp_path: Path, seed: int) -> None:
     content[rng.integers(0, len(content), 20)] ^= np.uint8(1) << rng.integers(0, 8, 20).astype(np.uint8)
     path = tmp_path / "flipped.onnx"
     path.write_bytes(content.tobytes())
+    said = ""
     try:
         with load_engine(path, "onnxruntime") as engine:
             engine.infer(FRAMES)
     except EngineError as error:
-        assert len(str(error).splitlines()) == 1
+        said = str(error)
+    assert len(said.splitlines()) <= 1
 
 
 @pytest.mark.parametrize("case", ["classes_i64", "surrogate"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamseg.engines.contract import PRECISIONS, EngineInfo
+from streamseg.engine_contract import PRECISIONS, EngineInfo
 from streamseg.engines.metadata import info_from_metadata, metadata_from_info
 from streamseg.errors import NotAnEngine
 

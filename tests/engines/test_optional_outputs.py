@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("onnx", reason="needs the extra `models`")
 
-from streamseg.engines.contract import Engine, EngineInfo, EngineOutputs
+from streamseg.engine_contract import Engine, EngineInfo, EngineOutputs
 from streamseg.engines.fake_engine import FakeEngine
 from streamseg.engines.load import load_engine
 from streamseg.engines.locate import read_info
@@ -85,9 +85,9 @@ def test_semantic_alone(tmp_path: Path, runtime: str) -> None:
 def test_semantic_and_segments_have_one_size() -> None:
     arrays: Any = {name: np.stack([value]) for name, value in rows(**PANOPTIC).items()}
     arrays["segments"] = np.zeros((1, 4, 4), np.uint8)
-    with FakeEngine(INFO, EngineOutputs(**arrays)) as engine:
-        with pytest.raises(EngineError, match="outputs semantic and segments are of two sizes"):
-            engine.infer(FRAMES[:1])
+    engine = FakeEngine(INFO, EngineOutputs(**arrays))
+    with pytest.raises(EngineError, match="outputs semantic and segments are of two sizes"):
+        engine.infer(FRAMES[:1])
 
 
 def test_other_outputs_are_refused(tmp_path: Path) -> None:

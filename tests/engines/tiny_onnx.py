@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from streamseg.engines.contract import EngineInfo
+from streamseg.engine_contract import EngineInfo
 from streamseg.engines.metadata import metadata_from_info
 
 HW = (16, 24)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streamseg.cli.options import CacheFolder
+from streamseg.cli.options import PRECISION_HELP, RUNTIME_HELP, CacheFolder
 from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 from streamseg.errors import ConfigError
@@ -33,8 +33,8 @@ def evaluate(
     json: Annotated[Path | None, option("Write all figures as JSON; AP 0…1.")] = None,
     detections: Annotated[Path | None, option("Write what was found as COCO results.")] = None,
     pictures: Annotated[Path | None, option("Folder for worst.jpg.")] = None,
-    runtime: Annotated[str, option("auto, openvino, onnxruntime …")] = "auto",
-    precision: Annotated[str, option("auto, bf16 or fp32.")] = "auto",
+    runtime: Annotated[str, option(RUNTIME_HELP)] = "auto",
+    precision: Annotated[str, option(PRECISION_HELP)] = "auto",
     cache: CacheFolder = None,
     verbose: Verbose = 0,
 ) -> None:

@@ -13,7 +13,7 @@ from streamseg.engines.sidecar import sidecar_path
 from streamseg.errors import NotCertified
 from streamseg.evaluation.comparison import ClassFigures, Figures
 from streamseg.evaluation.verdict import Thresholds, Verdict
-from streamseg.sinks.base import write_failure
+from streamseg.files import write_failure
 
 __all__ = [
     "Certificate",

@@ -28,10 +28,10 @@ from streamseg.engines.sidecar import file_sha256, sidecar_path, write_section
 from streamseg.errors import ConfigError, EngineError
 from streamseg.evaluation.comparison import Comparison, FrameComparison, compare_frame, difference
 from streamseg.evaluation.verdict import Thresholds, judge
+from streamseg.files import check_file_writable
 from streamseg.overlay.side_by_side import side_by_side
 from streamseg.report import without_credentials
 from streamseg.segmenter import Segmenter
-from streamseg.sinks.base import check_file_writable
 from streamseg.sinks.image_sink import ImageSink
 from streamseg.structures import Frame, Instances, Result, Tracks
 

@@ -26,8 +26,8 @@ from streamseg.evaluation.paired import paired_difference
 from streamseg.evaluation.scene_benchmark import SceneBenchmark
 from streamseg.evaluation.scenes import FIRST_SEED
 from streamseg.evaluation.semantic import SemanticMaps
+from streamseg.files import check_file_writable, write_failure
 from streamseg.scene import CLASS_NAME, SyntheticScene
-from streamseg.sinks.base import check_file_writable, write_failure
 from streamseg.structures import Result
 
 __all__ = ["evaluate_on_data", "evaluate_on_scenes", "write_report"]

@@ -45,8 +45,8 @@ def evaluate(
     require_packages()
     from streamseg.cli.eval_table import print_data, print_scenes
     from streamseg.evaluate import evaluate_on_data, evaluate_on_scenes, write_report
+    from streamseg.files import check_file_writable
     from streamseg.published import engine_path
-    from streamseg.sinks.base import check_file_writable
 
     if json:
         check_file_writable(json)

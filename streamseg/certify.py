@@ -30,7 +30,6 @@ from streamseg.evaluation.comparison import Comparison, FrameComparison, compare
 from streamseg.evaluation.verdict import Thresholds, judge
 from streamseg.files import check_file_writable
 from streamseg.overlay.side_by_side import side_by_side
-from streamseg.report import without_credentials
 from streamseg.segmenter import Segmenter
 from streamseg.sinks.image_sink import ImageSink
 from streamseg.structures import Frame, Instances, Result, Tracks
@@ -155,7 +154,7 @@ class _Seen:
 
     def footage(self) -> Footage:
         digest = file_sha256(Path(self._name)) if self._is_file else self._pixels.hexdigest()
-        return Footage(without_credentials(self._name), digest, self.frames)
+        return Footage(shown(self._name), digest, self.frames)
 
 
 def _keep(certificate: Certificate, candidate: Path, json: Path | None) -> None:

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from streamseg.addresses import source_ids
 from streamseg.app import Job, build
 from streamseg.config import load_config
 from streamseg.engines.contract import EngineInfo, EngineOutputs
 from streamseg.engines.fake_engine import FakeEngine
 from streamseg.errors import ConfigError, CorruptSource, EngineError, SinkError, SourceError
-from streamseg.outputs import open_sinks, source_ids
+from streamseg.outputs import open_sinks
 from streamseg.report import status_line, summary
 from streamseg.scene import SyntheticScene
 from streamseg.sinks.list_sink import ListSink

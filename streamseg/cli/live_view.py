@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from streamseg.addresses import printable
-from streamseg.app import Job
 from streamseg.errors import StreamsegError
-from streamseg.report import headline, status_line, summary, write_summary
+from streamseg.streaming.job import Job
+from streamseg.streaming.report import headline, status_line, summary, write_summary
 
 __all__ = ["run_with_live_line"]
 
@@ -50,7 +50,7 @@ def _conclude(console: Console, job: Job) -> None:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(Text(printable(text)), soft_wrap=True)
+    console.print(Text("\n".join(map(printable, text.split("\n")))), soft_wrap=True)
 
 
 def _print_summary(console: Console, numbers: dict[str, Any]) -> None:
@@ -60,7 +60,7 @@ def _print_summary(console: Console, numbers: dict[str, Any]) -> None:
     for name, source in numbers["sources"].items():
         drops = ", ".join(f"{n} {cause}" for cause, n in source["dropped"].items() if n) or "0"
         table.add_row(
-            f"{name} ({source['spec']})",
+            Text(f"{name} ({source['spec']})"),  # no markup: names may hold brackets
             str(source["captured"]),
             str(source["delivered"]),
             drops,

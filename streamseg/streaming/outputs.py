@@ -1,0 +1,73 @@
+"""Which sinks a configuration asks for, and their paths when there are several sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from streamseg.addresses import source_ids
+from streamseg.files import check_file_replaceable
+from streamseg.sinks.base import Sink
+from streamseg.sinks.collisions import Output, refuse_collisions
+from streamseg.sinks.image_sink import ImageSink
+from streamseg.sinks.jsonl_sink import JsonlSink
+from streamseg.sinks.null_sink import NullSink
+from streamseg.sinks.video_sink import VideoSink
+from streamseg.sinks.window_sink import WindowSink
+from streamseg.streaming.config import OutputConfig
+
+__all__ = ["open_sinks", "planned_outputs", "written_paths"]
+
+
+def planned_outputs(output: OutputConfig, ids: Sequence[str]) -> list[Output]:
+    """Every file and folder that the run may write, in the order it mentions them."""
+    videos = [Output(_video_path(output.video, i, len(ids)), "-o") for i in ids] if output.video else []
+    others = [
+        Output(output.jsonl or "", "--jsonl"),
+        Output(output.images or "", "--images", is_folder=True),
+        Output(output.summary or "", "--summary"),
+    ]
+    return [*videos, *(other for other in others if other.path)]
+
+
+def written_paths(sinks: Iterable[Sink]) -> list[str]:
+    """The files and folders that were written, in the order of `sinks`; a failed source may have none."""
+    paths = [
+        sink.folder if isinstance(sink, ImageSink) else sink.path
+        for sink in dict.fromkeys(sinks)
+        if isinstance(sink, VideoSink | JsonlSink | ImageSink) and sink.frames
+    ]
+    return [str(path) for path in paths if path.exists()]
+
+
+def open_sinks(
+    output: OutputConfig, specs: Sequence[str], other_inputs: Sequence[str] = ()
+) -> dict[str, list[Sink]]:
+    """The sinks of each source: a video each; the data file, the image folder and the window are shared.
+
+    `other_inputs`: further files that must not be overwritten, such as the engine. Raises ConfigError or
+    SinkError before anything is read, so that a long run cannot fail at its end; the summary is checked too.
+    """
+    ids = source_ids(specs)
+    refuse_collisions([*specs, *other_inputs], planned_outputs(output, ids))
+    if output.summary and output.summary != "-":
+        check_file_replaceable(Path(output.summary))
+    sinks: dict[str, list[Sink]] = {i: [] for i in ids}
+    if output.video:
+        sinks = {i: [VideoSink(_video_path(output.video, i, len(ids)))] for i in ids}
+    shared: list[Sink] = []
+    if output.jsonl:
+        shared.append(JsonlSink(output.jsonl))
+    if output.images:
+        shared.append(ImageSink(output.images, several_sources=len(ids) > 1))
+    if output.show:
+        shared.append(WindowSink())  # last: its window would outlive a complaint of the others
+    if not shared and not output.video:
+        shared.append(NullSink())
+    return {i: [*own, *shared] for i, own in sinks.items()}
+
+
+def _video_path(video: str, source_id: str, count: int) -> str:
+    """`out.mp4`, or `out-<source>.mp4` when there are several."""
+    path = Path(video)
+    return str(path.with_name(f"{path.stem}-{source_id}{path.suffix}")) if count > 1 else video

@@ -46,9 +46,9 @@ def evaluate(
         raise ConfigError("eval: either --data FILE with its options, or --synthetic, with neither of them")
     require_packages()
     from streamseg.cli.eval_table import print_data, print_scenes
+    from streamseg.files import check_file_writable
     from streamseg.jobs.evaluate import evaluate_on_data, evaluate_on_scenes, write_report
     from streamseg.jobs.obtain import engine_path
-    from streamseg.sinks.base import check_file_writable
 
     if json:
         check_file_writable(json)

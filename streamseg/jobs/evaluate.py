@@ -24,9 +24,9 @@ from streamseg.evaluation.paired import paired_difference
 from streamseg.evaluation.scene_benchmark import SceneBenchmark
 from streamseg.evaluation.scenes import FIRST_SEED
 from streamseg.evaluation.semantic import SemanticMaps
+from streamseg.files import check_file_writable, write_failure
 from streamseg.jobs.run import build
 from streamseg.scene import CLASS_NAME, SyntheticScene
-from streamseg.sinks.base import check_file_writable, write_failure
 from streamseg.streaming.config import load_config
 from streamseg.structures import Result
 from streamseg.version import __version__

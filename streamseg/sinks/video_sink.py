@@ -14,8 +14,10 @@ import numpy as np
 from av.video.frame import PictureType
 from numpy.typing import NDArray
 
+from streamseg.addresses import printable
 from streamseg.errors import ConfigError, SinkError
-from streamseg.sinks.base import canvas_of, check_file_writable, write_failure
+from streamseg.files import check_file_writable, is_pipe, write_failure
+from streamseg.sinks.base import canvas_of
 from streamseg.sinks.fragments import cut_to_whole_fragments
 from streamseg.structures import Result
 
@@ -56,10 +58,12 @@ class VideoSink:
     def __init__(self, path: str | Path) -> None:
         """Raises ConfigError for another suffix, SinkError if the file cannot be written."""
         self.path = Path(path)
-        if self.path.suffix.lower() not in _FORMATS:
-            raise ConfigError(
-                f"{path}: no video format for the ending {self.path.suffix!r}; use {' or '.join(_FORMATS)}"
-            )
+        ending = self.path.suffix
+        if ending.lower() not in _FORMATS:
+            known = " or ".join(_FORMATS)
+            raise ConfigError(f"{printable(path)}: no video format for the ending {ending!r}; use {known}")
+        if is_pipe(self.path):
+            raise SinkError(f"{printable(path)}: is a pipe; a video needs a file")
         check_file_writable(self.path)
         self.frames = 0
         """Frames taken."""
@@ -72,7 +76,7 @@ class VideoSink:
     def write(self, result: Result) -> None:
         """Encode one canvas. Raises SinkError; what was written before stays playable."""
         if self._closed:
-            raise SinkError(f"{self.path}: already closed")
+            raise SinkError(f"{printable(self.path)}: already closed")
         shot = _Shot(canvas_of(result), result.frame.pts_seconds)
         try:
             self._take(shot)

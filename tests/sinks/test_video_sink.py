@@ -198,6 +198,12 @@ def test_a_folder_that_cannot_be_written_is_reported_at_once(tmp_path):
         VideoSink(tmp_path / "folder.mp4")
 
 
+def test_a_pipe_is_refused_and_not_opened(path):
+    os.mkfifo(path)
+    with pytest.raises(SinkError, match="is a pipe; a video needs a file"):
+        VideoSink(path)
+
+
 def test_a_result_without_canvas_is_a_mistake_of_the_caller(path, make_result):
     with pytest.raises(ValueError, match="has no canvas"):
         VideoSink(path).write(dataclasses.replace(make_result(), canvas=None))

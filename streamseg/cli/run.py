@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streamseg.cli.options import CacheFolder
+from streamseg.cli.options import PRECISION_HELP, RUNTIME_HELP, CacheFolder
 from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 
@@ -31,9 +31,9 @@ def run(
     engine: Annotated[
         str | None, option("Engine file or name (see models); default: compact.", "--engine")
     ] = None,
-    runtime: Annotated[str | None, option("auto, openvino, onnxruntime or torch.", "--runtime")] = None,
+    runtime: Annotated[str | None, option(RUNTIME_HELP, "--runtime")] = None,
     cache: CacheFolder = None,
-    precision: Annotated[str | None, option("auto, bf16 or fp32.", "--precision")] = None,
+    precision: Annotated[str | None, option(PRECISION_HELP, "--precision")] = None,
     video: Annotated[str | None, option("Annotated video, .mp4 or .mkv.", "-o", "--output")] = None,
     jsonl: Annotated[str | None, option("JSON Lines, one per frame; - is stdout.", "--jsonl")] = None,
     images: Annotated[str | None, option("Folder for annotated images.", "--images")] = None,

@@ -116,11 +116,11 @@ class _Side:
 
     def found_in(self, frame: Frame) -> Instances:
         if not self.ms:
-            self._segmenter.process([frame])  # buffers, threads and caches come with the first frame
+            self._segmenter.segment([frame])  # buffers, threads and caches come with the first frame
         began = time.perf_counter()
-        ((_, instances),) = self._segmenter.process([frame])
+        (found,) = self._segmenter.segment([frame])
         self.ms.append((time.perf_counter() - began) * 1e3)
-        return instances
+        return found.instances
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,6 @@ from typing import Any
 from streamseg.addresses import printable
 from streamseg.errors import SinkError
 from streamseg.files import check_file_writable, is_pipe, write_failure
-from streamseg.masks import FrameMasks
 from streamseg.structures import Result
 
 __all__ = ["SCHEMA_VERSION", "JsonlSink", "record"]
@@ -55,13 +54,11 @@ class JsonlSink:
         """Write one line. Raises SinkError."""
         if self._closed:
             raise SinkError(f"{printable(self._name)}: already closed")
-        line = json.dumps(
-            record(result, self._wall_minus_monotonic_ns), ensure_ascii=False, separators=(",", ":")
-        )
+        line = self._line(result)
         try:
             if self._fd is None:
                 self._fd = self._open()
-            _write_whole(self._fd, line.encode() + b"\n")
+            _write_whole(self._fd, line)
         except OSError as error:
             self.close()
             raise write_failure(self._name, error) from error
@@ -73,6 +70,18 @@ class JsonlSink:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+    def _line(self, result: Result) -> bytes:
+        made = record(result, self._wall_minus_monotonic_ns)
+        try:
+            text = json.dumps(made, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        except ValueError as error:
+            frame = result.frame
+            raise SinkError(
+                f"{self._name}: frame {frame.index} of {frame.source_id}: a number that is not finite, which "
+                "JSON has no word for; leave such instances out"
+            ) from error
+        return text.encode() + b"\n"
 
     def _open(self) -> int:
         if self._to_stdout:
@@ -123,7 +132,7 @@ def _instances(result: Result) -> list[dict[str, Any]]:
         found.class_id.tolist(),
         found.score.tolist(),
         found.xyxy.tolist(),
-        FrameMasks.of(result).rles,
+        found.pixels.rles,
         strict=True,
     )
     return [

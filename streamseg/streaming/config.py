@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from streamseg.engine_contract import AnyPrecision, AnyRuntime
 from streamseg.settings import Section, load_section
 
 __all__ = [
@@ -31,10 +32,11 @@ class EngineConfig(Section):
     published weights (`streamseg models`), which are fetched and exported on first use."""
     cache: Name | None = None
     """Folder for published weights and the engines made of them; the user's cache folder when left out."""
-    runtime: Literal["auto", "openvino", "onnxruntime", "torch", "tensorrt"] = "auto"
+    runtime: AnyRuntime = "auto"
     """`auto` takes the fastest that is installed and says which."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """`auto` is BF16 where the CPU has it."""
+    precision: AnyPrecision = "auto"
+    """`auto` is the fastest that the runtime has here: BF16 where the CPU has it, what a TensorRT engine was
+    built in."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of the engine; all cores when left out."""
     allow_failed_certificate: bool = False

@@ -138,7 +138,8 @@ class Job:
         self.runtime = engine.runtime
         tracker = self._tracker_config()
         least = tracker.low_score if tracker else self.config.score
-        return Segment(Segmenter(engine, score=least, classes=self._class_ids, overlap=not self._live))
+        segmenter = Segmenter(engine, score=least, classes=self._class_ids)
+        return Segment(segmenter, overlap=not self._live)
 
     def _open_follow(self) -> Follow:
         return Follow(self.info.classes, self._tracker_config(), lambda i: self.sources[i].fps)

@@ -24,7 +24,7 @@ def headline(job: Job) -> str:
     card = bundled_card(job.config.engine.path)
     if card:
         lines.append(
-            f"bundled, mask AP {card['mask_ap']:.1f} on {card['images']} images it never saw; "
+            f"bundled, mask AP {100 * card['mask_ap']:.1f} on {card['images']} images it never saw; "
             "for a stronger engine: streamseg export, then --engine FILE.onnx"
         )
     return "\n".join(lines)

@@ -99,6 +99,21 @@ def test_masks_decode_with_pycocotools_to_the_frame(path, make_result, two_insta
         )
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("column", ["score", "box", "pts"])
+def test_what_json_has_no_word_for_is_refused(path, make_result, two_instances, column, value):
+    sink = JsonlSink(path)
+    sink.write(make_result(0, instances=two_instances))
+    if column != "pts":
+        getattr(two_instances, {"score": "score", "box": "xyxy"}[column])[0] = value
+    bad = make_result(1, value if column == "pts" else None, instances=two_instances)
+    with pytest.raises(SinkError, match=r"out.jsonl: frame 1 of cam: a number that is not finite"):
+        sink.write(bad)
+    sink.close()
+    assert [line["index"] for line in lines_of(path)] == [0]
+    assert sink.frames == 1
+
+
 def test_the_age_is_the_time_since_capture(path, make_result):
     result = make_result()
     time.sleep(0.05)

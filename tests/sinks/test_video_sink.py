@@ -221,7 +221,7 @@ rng = np.random.default_rng(0)
 for i in range(int(sys.argv[2])):
     image = rng.integers(0, 255, (96, 128, 3), np.uint8)
     frame = Frame(image.copy(), i, i / 30, time.monotonic_ns(), "cam")
-    sink.write(Result(frame, none, Tracks.untracked(none), (), {}, image))
+    sink.write(Result(frame, none, Tracks.untracked(none), (), canvas=image))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -53,6 +53,8 @@ class Job:
         self._open_engine = open_engine
         self._class_ids = class_ids(config.classes, info.classes)
         self._live = any(self._drops(spec) for spec in config.sources)
+        # Of one camera that is off the user is told at once; of many, one must not be lost for ever.
+        self._waits = sum(map(is_live, config.sources)) > 1
         self._depth = LIVE_DEPTH if self._live else FILE_DEPTH
         self._results = self._connect()
 
@@ -123,6 +125,8 @@ class Job:
             open_timeout_s=asked.open_timeout_s,
             read_timeout_s=asked.read_timeout_s,
             transport=asked.transport,
+            wait_for_source=self._waits if asked.wait_for_source is None else asked.wait_for_source,
+            max_backoff_s=asked.max_backoff_s,
             size_hw=(asked.size[1], asked.size[0]) if asked.size else None,
             fps=asked.fps,
         )
@@ -134,7 +138,8 @@ class Job:
         self.runtime = engine.runtime
         tracker = self._tracker_config()
         least = tracker.low_score if tracker else self.config.score
-        return Segment(Segmenter(engine, score=least, classes=self._class_ids, overlap=not self._live))
+        segmenter = Segmenter(engine, score=least, classes=self._class_ids)
+        return Segment(segmenter, overlap=not self._live)
 
     def _open_follow(self) -> Follow:
         return Follow(self.info.classes, self._tracker_config(), lambda i: self.sources[i].fps)

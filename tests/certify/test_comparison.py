@@ -54,6 +54,14 @@ def test_a_weak_double_takes_no_partner_away(rectangles):
     assert found(compare_frame(a, b, T)) == ([[0, 0]], [], [], [])
 
 
+def test_equal_engines_pair_row_by_row_however_often_they_find_one_object(rectangles):
+    """Crosswise the strong row and its weak double overlap by 0.8 twice, which is more than 1 once."""
+    both = rectangles((0, 0, 10, 10, 0.9, 0), (0, 0, 10, 8, 0.27, 0))
+    frame = compare_frame(both, both, T)
+    assert found(frame) == ([[0, 0]], [], [], [])
+    assert frame.matching.iou.tolist() == [1]
+
+
 def test_half_an_object_is_another_object(rectangles):
     a, b = rectangles((0, 0, 10, 10, 0.9, 0)), rectangles((0, 0, 10, 4, 0.9, 0))
     assert found(compare_frame(a, b, T)) == ([], [], [0], [0])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from streamseg.cli.fetching import CacheFolder, shown_on_stderr
-from streamseg.cli.frame_progress import frame_progress
+from streamseg.cli.options import CacheFolder
+from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["certify"]
@@ -38,28 +39,29 @@ def certify(
     max_extra: Annotated[float | None, share("Share of additional instances; 0.05.")] = None,
     max_count_change: Annotated[float | None, share("Change of how many reach the score; 0.1.")] = None,
     min_iou: Annotated[float | None, share("Mask IoU that 95 % reach; 0.85.")] = None,
+    min_box_iou: Annotated[float | None, share("Box IoU that 95 % reach; 0.85.")] = None,
     max_boundary: Annotated[float | None, share("Mean boundary error / frame diagonal; 0.001.")] = None,
     max_score_shift: Annotated[float | None, share("p95 of the score shift; 0.08.")] = None,
     cache: CacheFolder = None,
     verbose: Verbose = 0,
 ) -> None:
     """Compare CANDIDATE with a reference on your own footage; exit code 1 unless it passes."""
-    from streamseg.certificate import describe, require_passed
-    from streamseg.certify import certify_engine
-    from streamseg.evaluation.verdict import thresholds_from
-    from streamseg.published import engine_path
+    from streamseg.certification.certificate import describe, require_passed
+    from streamseg.certification.thresholds import thresholds_from
+    from streamseg.jobs.certify import certify_engine
+    from streamseg.jobs.obtain import engine_path
 
     limits = thresholds_from(
         max_missed=max_missed,
         max_extra=max_extra,
         max_count_change=max_count_change,
         min_iou_p5=min_iou,
+        min_box_iou_p5=min_box_iou,
         max_boundary=max_boundary,
         max_score_shift=max_score_shift,
     )
     with shown_on_stderr() as watcher:
         path, reference = (engine_path(name, cache, watcher) for name in (candidate, against))
-    with frame_progress("comparing") as on_frame:
         certificate = certify_engine(
             path,
             reference,
@@ -73,7 +75,7 @@ def certify(
             against_precision=against_precision,
             pictures=pictures,
             json=json,
-            on_frame=on_frame,
+            on_frame=partial(watcher.progress, "comparing"),
         )
     for line in describe(certificate):
         typer.echo(line)

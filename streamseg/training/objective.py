@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from streamseg.errors import ConfigError
-from streamseg.models.catalog import resized
-from streamseg.models.config import YolactConfig
 from streamseg.models.network import Network
-from streamseg.models.priors import make_priors
-from streamseg.models.solo import Solo
-from streamseg.models.solo_config import SoloConfig
-from streamseg.models.solov2 import DynamicHeads
-from streamseg.models.yolact import Yolact
+from streamseg.models.solo.config import SoloConfig
+from streamseg.models.solo.solo import Solo
+from streamseg.models.solo.solov2 import DynamicHeads
+from streamseg.models.yolact.catalog import resized
+from streamseg.models.yolact.config import YolactConfig
+from streamseg.models.yolact.priors import make_priors
+from streamseg.models.yolact.yolact import Yolact
 from streamseg.training.losses import PUBLISHED, SOFT, LossSettings, compute_losses
 from streamseg.training.mixture import Batch
 from streamseg.training.solo_losses import compute_solo_losses

@@ -40,7 +40,7 @@ class Remembering(BaseEngine):
     """An engine that computes the same batch once: a reference for many candidates."""
 
     def __init__(self, engine: Engine) -> None:
-        super().__init__(engine.info, engine.runtime)
+        super().__init__(engine.info, engine.runtime_name, engine.runtime_version, engine.precision)
         self._engine = engine
         self._known: dict[int, EngineOutputs] = {}
         self._now: EngineOutputs | None = None
@@ -63,7 +63,7 @@ class Late(BaseEngine):
     """An engine that gives every batch the results of another one before it."""
 
     def __init__(self, engine: Engine, behind: int = 1) -> None:
-        super().__init__(engine.info, engine.runtime)
+        super().__init__(engine.info, engine.runtime_name, engine.runtime_version, engine.precision)
         self._engine = engine
         self._results: deque[EngineOutputs] = deque(maxlen=behind + 1)
 
@@ -80,8 +80,7 @@ class Late(BaseEngine):
 
 def copied(outputs: EngineOutputs) -> EngineOutputs:
     """Outputs that the engine's next call does not overwrite."""
-    names = EngineOutputs.__dataclass_fields__
-    return EngineOutputs(**{name: np.array(getattr(outputs, name)) for name in names})
+    return EngineOutputs(**{name: array.copy() for name, array in outputs.arrays().items()})
 
 
 @dataclass(frozen=True, slots=True)

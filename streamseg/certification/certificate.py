@@ -14,7 +14,7 @@ from streamseg.engines.certified import EDITION
 from streamseg.engines.locate import list_engines
 from streamseg.engines.sidecar import sidecar_path
 from streamseg.errors import NotCertified
-from streamseg.sinks.base import write_failure
+from streamseg.files import write_failure
 from streamseg.version import __version__
 
 __all__ = [
@@ -38,6 +38,10 @@ class EngineRecord:
     sha256: str
     runtime: str
     """`openvino 2025.4.0 BF16`."""
+    runtime_name: str
+    """`openvino`."""
+    precision: str
+    """What its floating point was really computed in: `bf16`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from streamseg.certification.probes import Nearer
 from streamseg.certification.thresholds import Thresholds
 from streamseg.evaluation.boundary import boundary_error_px
 from streamseg.geometry import box_iou
-from streamseg.masks import FrameMasks, Region
+from streamseg.masks import Region
 from streamseg.structures import Instances
 
 __all__ = [
@@ -100,7 +100,7 @@ def compare_frame(
     sides = reference, candidate
     weak = [int(np.count_nonzero((s.score >= weak_score) & (s.score < score))) for s in sides]
     reference, candidate = (side.select(side.score >= partner_score) for side in sides)
-    masks_r, masks_c = FrameMasks(reference), FrameMasks(candidate)
+    masks_r, masks_c = reference.pixels, candidate.pixels
     seen_r, seen_c = np.array(masks_r.areas, int) > 0, np.array(masks_c.areas, int) > 0
     regions_r = [masks_r.regions[k] for k in np.flatnonzero(seen_r)]
     regions_c = [masks_c.regions[k] for k in np.flatnonzero(seen_c)]
@@ -124,7 +124,7 @@ def compare_frame(
 
 def difference(frame: FrameComparison) -> NDArray[np.bool_]:
     """(H, W) bool: pixels that belong to an instance on one side only, wrong instances whole."""
-    regions_r, regions_c = FrameMasks(frame.reference).regions, FrameMasks(frame.candidate).regions
+    regions_r, regions_c = frame.reference.pixels.regions, frame.candidate.pixels.regions
     differs = np.zeros(frame.reference.masks.frame_hw, np.bool_)
     for i, j in frame.matching.pairs.tolist():
         pair = np.zeros_like(differs)

@@ -122,7 +122,7 @@ class _Side:
         self._segmenter = Segmenter(engine, score=least_score)
 
     def found_in(self, frames: list[Frame]) -> list[Instances]:
-        return [instances for _, instances in self._segmenter.process(frames)]
+        return [found.instances for found in self._segmenter.segment(frames)]
 
     def timed(self, frame: Frame) -> Instances:
         if not self.ms:

@@ -21,7 +21,6 @@ __all__ = [
     "EDITION",
     "certificate_of",
     "check_certificate",
-    "execution",
     "needs_certificate",
     "refuse_failed",
 ]
@@ -75,10 +74,14 @@ def certificate_of(engine: Path) -> Mapping[str, Any] | None:
     return dict(section)
 
 
-def execution(runtime: str) -> tuple[str, str]:
-    """Runtime and precision, in lower case, of `openvino 2026.4.1 INT8, rest BF16`: `openvino`, `bf16`."""
-    words = runtime.lower().split() or [""]
-    return words[0], words[-1]
+def _made_in(certificate: Mapping[str, Any]) -> tuple[str, str]:
+    """Runtime and precision in which the engine was compared, in lower case.
+
+    A certificate of edition 1 has them as text only: `openvino 2026.4.1 INT8, rest BF16`.
+    """
+    candidate = certificate["candidate"]
+    words = str(candidate["runtime"]).lower().split() or [""]
+    return str(candidate.get("runtime_name", words[0])), str(candidate.get("precision", words[-1]))
 
 
 def refuse_failed(
@@ -89,7 +92,7 @@ def refuse_failed(
     certificate = certificate_of(engine)
     if certificate is None or certificate["verdict"] == "passed" or allow_failed:
         return
-    name, arithmetic = execution(certificate["candidate"]["runtime"])
+    name, arithmetic = _made_in(certificate)
     if runtime in ("auto", name) and precision in ("auto", arithmetic):
         raise EngineError(
             f"{_failed(engine, certificate)}; repair it and certify again, or run it all the same: "
@@ -108,7 +111,7 @@ def check_certificate(
     """
     ran = runtime.lower(), precision.lower()
     certificate = certificate_of(engine)
-    covers = certificate is not None and execution(certificate["candidate"]["runtime"]) == ran
+    covers = certificate is not None and _made_in(certificate) == ran
     if covers and certificate is not None and certificate["verdict"] != "passed":
         refuse_failed(engine, runtime=ran[0], precision=ran[1], allow_failed=allow_failed)
         return f"{_failed(engine, certificate)}; running it all the same"
@@ -117,7 +120,7 @@ def check_certificate(
     if certificate is None:
         return f"{engine}: no certificate for this file in {_shown(*ran)}; {_cure(engine, ran)}"
     if not covers:
-        other = _shown(*execution(certificate["candidate"]["runtime"]))
+        other = _shown(*_made_in(certificate))
         return f"{engine}: certified in {other}, but runs in {_shown(*ran)}; {_cure(engine, ran)}"
     if certificate.get("edition", 1) < EDITION:
         old = "its certificate, made by an older streamseg, says nothing of boxes"
@@ -127,7 +130,7 @@ def check_certificate(
 
 def _failed(engine: Path, certificate: Mapping[str, Any]) -> str:
     why = "; ".join(map(str, certificate["faults"]))
-    how = _shown(*execution(certificate["candidate"]["runtime"]))
+    how = _shown(*_made_in(certificate))
     return f"{engine}: failed its certificate in {how} ({why})"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from streamseg.addresses import shown
 from streamseg.capture.sampling import sampled_frames
 from streamseg.certification.certificate import (
     Certificate,
@@ -27,9 +28,8 @@ from streamseg.engines.load import load_engine
 from streamseg.engines.locate import read_info
 from streamseg.engines.sidecar import file_sha256, sidecar_path, write_section
 from streamseg.errors import ConfigError, EngineError
-from streamseg.sinks.base import check_file_writable
+from streamseg.files import check_file_writable
 from streamseg.sinks.image_sink import ImageSink
-from streamseg.streaming.report import without_credentials
 from streamseg.structures import Frame, Result, Tracks
 
 __all__ = ["certify_engine"]
@@ -102,7 +102,7 @@ def certify_engine(
 
 
 def _record(path: Path, engine: Engine) -> EngineRecord:
-    return EngineRecord(str(path), file_sha256(path), engine.runtime)
+    return EngineRecord(str(path), file_sha256(path), engine.runtime, engine.runtime_name, engine.precision)
 
 
 class _Footage:
@@ -123,7 +123,7 @@ class _Footage:
 
     def record(self) -> Footage:
         digest = file_sha256(Path(self._name)) if self._is_file else self._pixels.hexdigest()
-        return Footage(without_credentials(self._name), digest, self._frames)
+        return Footage(shown(self._name), digest, self._frames)
 
 
 def _keep(certificate: Certificate, candidate: Path, json: Path | None) -> None:

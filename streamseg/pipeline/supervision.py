@@ -1,4 +1,7 @@
-"""The threads of a pipeline, its failures, and how it and each of its parts are brought to an end."""
+"""The threads of a pipeline, its failures, and how it and each of its parts are brought to an end.
+
+Tested in test_endings.py, test_failures.py and, while it runs, in test_changes.py.
+"""
 
 from __future__ import annotations
 

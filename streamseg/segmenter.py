@@ -166,18 +166,36 @@ class Segmenter:
         self, boxes: NDArray[np.float32], score: NDArray[np.float32], class_id: NDArray[np.int32]
     ) -> NDArray[np.intp]:
         """The rows asked for; those among them whose values cannot be are left out and counted by cause."""
-        asked = ~(score < self._score)  # NaN is asked about
-        far = np.abs(boxes).max(axis=1, initial=0)  # NaN where one side is
-        known = (class_id >= 0) & (class_id < len(self._wanted))
-        good = (score >= 0) & (score <= 1 + _SCORE_SLACK), known, np.isfinite(far), far <= _FARTHEST
-        sound = good[0] & good[1] & good[2] & good[3]
-        if not sound[asked].all():
-            left = asked.copy()
-            for cause, fits in zip(REFUSALS[1:], good, strict=True):
-                self._refuse(cause, int(np.count_nonzero(left & ~fits)))
-                left &= fits
-        keep = np.flatnonzero(sound & asked)
-        return keep[self._wanted[class_id[keep]]]
+        rows = np.flatnonzero(~(score < self._score))  # NaN is looked at, too
+        boxes, score, class_id = boxes[rows], score[rows], class_id[rows]
+        # One figure each, as rows hardly ever are at fault; NaN fails every comparison.
+        sound = (
+            score.min(initial=0) >= 0
+            and score.max(initial=0) <= 1 + _SCORE_SLACK
+            and class_id.min(initial=0) >= 0
+            and class_id.max(initial=-1) < len(self._wanted)
+            and np.abs(boxes).max(initial=0) <= _FARTHEST
+        )
+        if not sound:
+            fits = self._fits(boxes, score, class_id)
+            rows, class_id = rows[fits], class_id[fits]
+        return rows[self._wanted[class_id]]
+
+    def _fits(
+        self, boxes: NDArray[np.float32], score: NDArray[np.float32], class_id: NDArray[np.int32]
+    ) -> Bools:
+        """(n,) whether the values of a row can be; counts the others."""
+        farthest = np.abs(boxes).max(axis=1, initial=0)
+        left = np.ones(len(score), np.bool_)
+        for cause, fits in (
+            (BAD_SCORE, (score >= 0) & (score <= 1 + _SCORE_SLACK)),
+            (UNKNOWN_CLASS, (class_id >= 0) & (class_id < len(self._wanted))),
+            (BAD_BOX, np.isfinite(farthest)),
+            (FAR_BOX, farthest <= _FARTHEST),
+        ):
+            self._refuse(cause, int(np.count_nonzero(left & ~fits)))
+            left &= fits
+        return left
 
     def _refuse(self, cause: str, rows: int) -> None:
         if rows and not self._refused[cause]:

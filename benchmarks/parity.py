@@ -109,7 +109,7 @@ class ModuleEngine(BaseEngine):
 
     def __init__(self, module: EngineModule) -> None:
         self._module = module
-        super().__init__(module.info(), "torch")
+        super().__init__(module.info(), "torch", torch.__version__, "fp32")
 
     def _start(self, frames: NDArray[np.uint8]) -> None:
         with torch.inference_mode():

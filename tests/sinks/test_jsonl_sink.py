@@ -226,3 +226,33 @@ def test_a_kill_leaves_whole_lines(path):
     lines = lines_of(path)
     assert len(lines) >= 201
     assert [line["index"] for line in lines] == list(range(len(lines)))
+
+
+def test_a_pipe_keeps_its_reader_from_start_to_end(tmp_path, make_result):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True)
+    sink = JsonlSink(pipe)
+    for k in range(3):
+        sink.write(make_result(k))
+    sink.close()
+    said, _ = reader.communicate(timeout=5)
+    assert [json.loads(line)["index"] for line in said.splitlines()] == [0, 1, 2]
+
+
+def test_a_pipe_without_a_reader_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("streamseg.sinks.jsonl_sink._READER_SECONDS", 0.1)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SinkError, match="pipe: nobody reads this pipe; start its reader first"):
+        JsonlSink(tmp_path / "pipe")
+
+
+def test_a_pipe_whose_reader_goes_away_is_one_line(tmp_path, make_result):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    sink = JsonlSink(pipe)
+    sink.write(make_result())
+    os.close(reader)
+    with pytest.raises(SinkError, match="pipe: the program reading it has gone away"):
+        sink.write(make_result(1))

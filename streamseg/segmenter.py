@@ -20,13 +20,12 @@ __all__ = ["REFUSALS", "Segmenter", "resize_into"]
 
 _log = logging.getLogger(__name__)
 
-NO_COUNT = "count not in 0…K"
 BAD_SCORE = "score not in 0…1"
 UNKNOWN_CLASS = "unknown class"
 BAD_BOX = "box not finite"
 FAR_BOX = "box far outside the input"
-REFUSALS = (NO_COUNT, BAD_SCORE, UNKNOWN_CLASS, BAD_BOX, FAR_BOX)
-"""Why a row of an engine's outputs, or its count, is refused; a row is counted under the first that fits."""
+REFUSALS = (BAD_SCORE, UNKNOWN_CLASS, BAD_BOX, FAR_BOX)
+"""Why a row of an engine's outputs is refused; it is counted under the first that fits."""
 
 _SCORE_SLACK = 0.01
 """Half precision rounds a probability by up to 1/256; what exceeds 1 by no more is taken for 1."""
@@ -129,7 +128,7 @@ class Segmenter:
 
     def _segmented(self, outputs: EngineOutputs, b: int, frame: Frame) -> Segmented:
         """Copies of what is kept of row `b`: the engine reuses its outputs."""
-        count = self._count(int(outputs.count[b]), outputs.scores.shape[1])
+        count = int(outputs.count[b])
         score, class_id = outputs.scores[b, :count], outputs.classes[b, :count]
         keep = self._kept(outputs.boxes[b, :count], score, class_id)
         extent_xy = _extent(self.engine.info, frame.size_hw)
@@ -155,12 +154,6 @@ class Segmenter:
             paste: Paste = "torchvision" if info.mask_paste == "torchvision" else "continuous"
             grid = BoxGrids(boxes, paste)
         return Masks(soft, grid, frame_hw, info.mask_finer, self._logit_slope)
-
-    def _count(self, count: int, most: int) -> int:
-        if 0 <= count <= most:
-            return count
-        self._refuse(NO_COUNT, 1)
-        return min(max(count, 0), most)
 
     def _kept(
         self, boxes: NDArray[np.float32], score: NDArray[np.float32], class_id: NDArray[np.int32]

@@ -186,8 +186,8 @@ def measure_across_classes(model: Yolact, heads: Any, original: Original, name: 
 
 def fitted_instances(engine: BaseEngine, image: NDArray[np.uint8]) -> Instances:
     """Everything an engine of SOLO's finds, by way of the segmenter, which resizes as the original does."""
-    ((_, found),) = Segmenter(engine, score=0.0).process([Frame(image, 0, 0.0, 0, "")])
-    return found
+    (found,) = Segmenter(engine, score=0.0).segment([Frame(image, 0, 0.0, 0, "")])
+    return found.instances
 
 
 def measure_onnx(engine: BaseEngine, original: Original, images: tuple[str, ...]) -> Parity:

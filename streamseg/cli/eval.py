@@ -22,8 +22,9 @@ def option(help_text: str, *names: str, **more: Any) -> Any:
 
 def evaluate(
     engine: Annotated[str, typer.Argument(help="Engine file or name (see models, engines).")],
-    data: Annotated[Path | None, option("COCO instances: the JSON file, or its folder.")] = None,
-    images: Annotated[Path | None, option("Folder of images; default: images/ beside the file.")] = None,
+    data: Annotated[Path | None, option("COCO .json, YOLO data.yaml, or a folder.")] = None,
+    images: Annotated[Path | None, option("Folder of the images, if elsewhere.")] = None,
+    split: Annotated[str, option("Which part of DATA, where there are several.")] = "val",
     synthetic: Annotated[
         bool, option("Score the whole pipeline on synthetic scenes.", "--synthetic")
     ] = False,
@@ -45,9 +46,9 @@ def evaluate(
         raise ConfigError("eval: either --data FILE with its options, or --synthetic, with neither of them")
     require_packages()
     from streamseg.cli.eval_table import print_data, print_scenes
+    from streamseg.files import check_file_writable
     from streamseg.jobs.evaluate import evaluate_on_data, evaluate_on_scenes, write_report
     from streamseg.jobs.obtain import engine_path
-    from streamseg.sinks.base import check_file_writable
 
     if json:
         check_file_writable(json)
@@ -62,6 +63,7 @@ def evaluate(
                 path,
                 data,
                 images=images,
+                split=split,
                 runtime=runtime,
                 precision=precision,
                 against=other,

@@ -43,7 +43,7 @@ def run(
     max_frames: Annotated[int | None, option("Stop after so many frames.", "--max-frames")] = None,
     trail: Annotated[float | None, option("Trail behind each object, seconds.", "--trail")] = None,
     drop: Annotated[str | None, option("auto, oldest or never.", "--drop")] = None,
-    summary: Annotated[str | None, option("Write the summary as JSON.", "--summary")] = None,
+    summary: Annotated[str | None, option("Write the summary as JSON; - is stdout.", "--summary")] = None,
     allow_failed: Annotated[
         bool | None, option("Run an engine that certify failed.", "--allow-failed-certificate")
     ] = None,
@@ -62,7 +62,7 @@ def run(
         "engine": {"path": engine, "runtime": runtime, "precision": precision, **more},
         "output": {"video": video, "jsonl": jsonl, "images": images, "show": show, "summary": summary},
         "overlay": {"trail_seconds": trail},
-        "classes": [name.strip() for name in classes.split(",")] if classes else None,
+        "classes": [name.strip() for name in classes.split(",")] if classes is not None else None,
         "score": score,
         "max_frames": max_frames,
         "drop": drop,

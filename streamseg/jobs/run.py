@@ -32,7 +32,7 @@ def build(config: RunConfig, extra_sinks: Sequence[Sink] = (), watcher: Watcher 
     if not config.sources:
         raise ConfigError("no source: name a file, an address, a webcam (0) or synthetic")
     # Before the engine: fetching and exporting one takes minutes, and a mistyped path must not wait for that.
-    sinks = open_sinks(config.output, config.sources)
+    sinks = open_sinks(config.output, config.sources, [config.engine.path])
     with ExitStack() as undo:
         for sink in {id(sink): sink for of_source in sinks.values() for sink in of_source}.values():
             undo.callback(sink.close)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamseg.structures import Result
 
-__all__ = ["Sink", "canvas_of", "close_all"]
+__all__ = ["Sink", "canvas_of", "close_all", "counters_of"]
 
 
 class Sink(Protocol):
@@ -28,6 +28,12 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finalise what was written; idempotent, and safe after an error. Raises SinkError if it cannot."""
+
+
+def counters_of(sink: Sink) -> dict[str, int]:
+    """What the sink counted besides frames, by name (`refitted`, `skipped`), if it has `counters()`."""
+    counters: Callable[[], dict[str, int]] | None = getattr(sink, "counters", None)
+    return counters() if counters else {}
 
 
 def canvas_of(result: Result) -> NDArray[np.uint8]:

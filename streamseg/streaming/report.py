@@ -9,6 +9,7 @@ from typing import Any
 from streamseg.addresses import shown
 from streamseg.engines.cards import bundled_card
 from streamseg.files import write_failure, write_json
+from streamseg.sinks.base import counters_of
 from streamseg.streaming.job import Job
 from streamseg.streaming.outputs import written_paths
 from streamseg.version import __version__
@@ -47,6 +48,8 @@ def _source_line(job: Job, source_id: str) -> str:
         f"{source_id}: {counts['delivered']} frames, {fps:.1f} fps, age {age_ms:.0f} ms, "
         f"{counts['overrun']} dropped, {job.runtime}"
     )
+    if source and (damaged := source.counters().get("damaged")):
+        line += f" | {damaged} damaged"
     if source and source.last_error:
         line += f" | disconnected: {source.last_error}"
     return line
@@ -81,16 +84,25 @@ def summary(job: Job) -> dict[str, Any]:
 
 def _source_summary(job: Job, source_id: str) -> dict[str, Any]:
     counts = _counts(job, source_id)
-    source = job.sources.get(source_id)
     return {
         "spec": shown(job.specs[source_id]),
         "captured": counts.pop("captured"),
         "delivered": counts.pop("delivered"),
         "dropped": counts,
         "fps": round(job.render.rates[source_id].per_second, 3),
-        "reconnects": source.reconnects if source else 0,
-        "repaired_pts": source.repaired_pts if source else 0,
+        "reconnects": 0,
+        "repaired_pts": 0,
+        **_counters(job, source_id),
     }
+
+
+def _counters(job: Job, source_id: str) -> dict[str, int]:
+    """What the source and its sinks counted besides frames."""
+    source = job.sources.get(source_id)
+    counted = dict(source.counters()) if source else {}
+    for sink in job.sinks[source_id]:
+        counted |= counters_of(sink)
+    return counted
 
 
 def write_summary(job: Job, path: str) -> None:

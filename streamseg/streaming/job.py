@@ -11,7 +11,7 @@ from streamseg.capture.source import Source
 from streamseg.engine_contract import Engine, EngineInfo
 from streamseg.errors import ConfigError, did_you_mean
 from streamseg.overlay.painter import Painter
-from streamseg.pipeline.channel import Channel
+from streamseg.pipeline.output import Output
 from streamseg.pipeline.pipeline import Pipeline
 from streamseg.pipeline.signals import stop_on_signals
 from streamseg.segmenter import Segmenter
@@ -95,7 +95,7 @@ class Job:
 
     # -- what it is made of ------------------------------------------------------------------------
 
-    def _connect(self) -> Channel[Result]:
+    def _connect(self) -> Output[Result]:
         frames = [self._add_source(source_id, spec) for source_id, spec in self.specs.items()]
         segmented = self.pipeline.add_stage(
             "segment", self._open_segment, frames, batch=len(frames), capacity=self._depth, policy="block"
@@ -104,7 +104,7 @@ class Job:
             "track", self._open_follow, [segmented], capacity=self._depth, policy="block"
         )
 
-    def _add_source(self, source_id: str, spec: str) -> Channel[Frame]:
+    def _add_source(self, source_id: str, spec: str) -> Output[Frame]:
         drops = self._drops(spec)
         return self.pipeline.add_source(
             source_id,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamseg.structures import Result
 
-__all__ = ["EndsRuns", "Sink", "canvas_of", "close_all"]
+__all__ = ["Counts", "EndsRuns", "Sink", "canvas_of", "close_all", "counters_of"]
 
 
 class Sink(Protocol):
@@ -36,6 +36,19 @@ class EndsRuns(Protocol):
 
     stop_requested: bool
     """Looked at after each write."""
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """A sink that counts more than its frames."""
+
+    def counters(self) -> dict[str, int]:
+        """By name: `refitted`, `skipped`."""
+
+
+def counters_of(sink: Sink) -> dict[str, int]:
+    """What the sink counted besides frames; empty for one that counts nothing."""
+    return sink.counters() if isinstance(sink, Counts) else {}
 
 
 def canvas_of(result: Result) -> NDArray[np.uint8]:

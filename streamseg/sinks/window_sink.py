@@ -76,6 +76,9 @@ class WindowSink:
             self._viewer.stdin.flush()
         self._viewer_is_free = False
 
+    def counters(self) -> dict[str, int]:
+        return {"skipped": self.skipped}
+
     def close(self) -> None:
         """Close the windows."""
         assert self._viewer.stdin is not None

@@ -34,6 +34,7 @@ from streamseg.streaming.render import Render
 from streamseg.streaming.segment import Segment
 from streamseg.structures import Frame, Result, Segmented
 from streamseg.tracking.config import TrackerConfig
+from streamseg.tracking.tracker import Tracker
 
 __all__ = ["Job", "Stream", "class_ids"]
 
@@ -249,10 +250,20 @@ class Job:
         return Segment(segmenter, overlap=not self._live)
 
     def _open_follow(self) -> Follow:
-        return Follow(self.info.classes, self._tracker_config(), lambda i: self.sources[i].fps, self._admit)
+        return Follow(
+            self.info.classes,
+            self._tracker_config(),
+            lambda i: self.sources[i].fps,
+            self._admit,
+            self._note_rejected,
+        )
 
     def _admit(self, source_id: str) -> bool:
         return source_id not in self._limits or self._limits[source_id].admit()
+
+    def _note_rejected(self, source_id: str, tracker: Tracker) -> None:
+        counts = {"rejected_frames": tracker.rejected_frames, "rejected_boxes": tracker.rejected_boxes}
+        self.streams[source_id].meter.rejected = counts
 
     def _tracker_config(self) -> TrackerConfig | None:
         asked = self.config.track

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from streamseg.metrics import Counter, LatencyQuantiles, Rate, RecentQuantiles
 from streamseg.structures import STAGES, Result
@@ -20,6 +20,8 @@ class SourceMeter:
         self.rate = Rate()
         self.instances = Counter()
         self.ages = {stage: LatencyQuantiles() for stage in STAGES}
+        self.rejected: Mapping[str, int] = {}
+        """What its tracker could not use; set, never changed, by the thread that tracks."""
 
     def rendered(self, result: Result) -> None:
         """It goes on to the sinks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from streamseg.engines.cards import bundled_card
 from streamseg.files import write_failure, write_json
 from streamseg.metrics import LatencyQuantiles, RecentQuantiles
 from streamseg.pipeline.channel import ChannelStats
+from streamseg.sinks.base import counters_of
 from streamseg.streaming.job import Job
 from streamseg.streaming.meter import ages_of
 from streamseg.streaming.outputs import written_paths
@@ -60,6 +62,8 @@ def _source_line(job: Job, source_id: str, captured: Captured, failures: Mapping
     if broken:
         line += f" | stopped: {', '.join(broken)}"
     source = job.sources.get(source_id)
+    if source and (damaged := source.counters().get("damaged")):
+        line += f" | {damaged} damaged"
     if source and source.last_error:
         line += f" | disconnected: {source.last_error}"
     return line
@@ -121,9 +125,20 @@ def _source_summary(job: Job, source_id: str, captured: Captured) -> dict[str, A
         "fps": round(stream.meter.rate.per_second, 3),
         "age_ms": LatencyQuantiles.merged(m.ages for m in stream.sink_meters.values()).snapshot(),
         "sinks": {name: meter.written.value for name, meter in stream.sink_meters.items()},
-        "reconnects": source.reconnects if source else 0,
-        "repaired_pts": source.repaired_pts if source else 0,
+        "reconnects": 0,
+        "repaired_pts": 0,
+        **_counters(job, source_id),
     }
+
+
+def _counters(job: Job, source_id: str) -> dict[str, int]:
+    """What the source, its tracker and its sinks counted besides frames."""
+    source, stream = job.sources.get(source_id), job.streams[source_id]
+    counted = Counter(source.counters() if source else {})
+    counted.update(stream.meter.rejected)
+    for sink in stream.sinks:
+        counted.update(counters_of(sink))
+    return dict(counted)
 
 
 def write_summary(job: Job, path: str) -> None:

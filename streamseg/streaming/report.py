@@ -54,7 +54,7 @@ def _source_line(job: Job, source_id: str) -> str:
 
 def _counts(job: Job, source_id: str) -> dict[str, int]:
     """Frames captured, delivered, and lost on the way: `overrun` at the mailbox, `unfinished` at the end."""
-    channel = job.pipeline.channel_stats("segment")[f"{source_id} → segment"]
+    channel = job.pipeline.reader_stats(source_id)[f"{source_id} → segment"]
     delivered = job.render.delivered[source_id].value
     captured, overrun = channel.offered, channel.overrun
     return {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from streamseg.metrics import Counter
@@ -202,7 +202,7 @@ class Outlet(SinkWorker):
     def __init__(self, stays_open: bool) -> None:
         super().__init__("results", _no_factory, stays_open=stays_open)
 
-    def iterate(self, supervisor: Supervisor) -> Iterator[Any]:
+    def iterate(self, supervisor: Supervisor) -> Generator[Any, None, None]:
         """The items; delivered when the loop gets them."""
         self.phase = "running"
         supervisor.opened(self)

@@ -109,6 +109,13 @@ class Supervision:
             self._end_source(worker)
         return worker, thread
 
+    def leave_loop(self, outlet: Outlet) -> None:
+        """The caller's loop takes no more: nobody waits for it, what it was handed is dropped."""
+        with self.changed:
+            self.graph.cut_off(outlet, "removed")
+            self.graph.leave(outlet)
+            self._reap()
+
     def _drop_unstarted(self, worker: Worker) -> None:
         worker.outcome, worker.phase = "abort", "ended"
         self.graph.leave(worker)

@@ -27,15 +27,20 @@ class Follow:
         class_names: tuple[str, ...],
         config: TrackerConfig | None,
         fps_of: Callable[[str], float | None] = lambda _: None,
+        admit: Callable[[str], bool] = lambda _: True,
     ) -> None:
-        """`config` None: no ids. `fps_of`: the nominal rate of a source, if known, by its id."""
+        """`config` None: no ids. `fps_of`: the nominal rate of a source, if known, by its id. `admit`, asked
+        for each frame by its source's id, says whether it is still wanted."""
         self._class_names = class_names
         self._config = config
         self._fps_of = fps_of
+        self._admit = admit
         self._trackers: dict[str, Tracker] = {}
 
     def process(self, items: list[Segmented]) -> Iterable[Result]:
         for item in items:
+            if not self._admit(item.frame.source_id):
+                continue
             kept, tracks = self._followed(item)
             stamps = replace(item.stamps, track=time.monotonic_ns())
             yield Result(
@@ -64,6 +69,10 @@ class Follow:
 
     def drain(self) -> Iterable[Result]:
         return ()
+
+    def forget(self, source: str) -> None:
+        """Free what was kept of a source that has ended."""
+        self._trackers.pop(source, None)
 
     def close(self) -> None:
         self._trackers.clear()

@@ -1,4 +1,4 @@
-"""What parts of a pipeline have raised: the first, which the caller gets, and the latest."""
+"""What parts of a pipeline have raised: the first, for the caller, and the latest (tests: test_isolation)."""
 
 from __future__ import annotations
 

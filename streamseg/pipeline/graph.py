@@ -1,5 +1,7 @@
 """Which part reads which: attaching, detaching, dropping what has ended, and the ways of one source's items.
 
+Tested in test_changes.py, test_random_changes.py and test_readers.py.
+
 Every method wants its caller to hold the supervision's lock; none waits, none calls a part.
 """
 
@@ -173,7 +175,7 @@ class Graph:
         return worker.phase == "ended" or not self.started
 
     def _is_settled(self, link: Link) -> bool:
-        return not self.started or link.final and (link.consumer.outcome is not None or not link.unheard)
+        return not self.started or (link.final and (link.consumer.outcome is not None or not link.unheard))
 
     def _retire_link(self, link: Link) -> None:
         link.close()

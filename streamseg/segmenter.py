@@ -28,10 +28,10 @@ REFUSALS = (BAD_SCORE, UNKNOWN_CLASS, BAD_BOX, FAR_BOX)
 """Why a row of an engine's outputs is refused; it is counted under the first that fits."""
 
 _SCORE_SLACK = 0.25
-"""What exceeds 1 by no more is taken for 1: half precision rounds, and a score times a mask IoU that a network
-guesses (YOLACT++) may overshoot."""
+"""What exceeds 1 by no more is taken for 1: half precision rounds, and a score times a guessed mask IoU
+(YOLACT++) may overshoot."""
 _FARTHEST = 1000.0
-"""Input sizes from its corner. Engines need not clip corners, and a box may be decoded to many times its prior."""
+"""Input sizes from its corner. Engines need not clip, and a box may be decoded to many times its prior."""
 
 ImageArray = NDArray[np.uint8]
 Bools = NDArray[np.bool_]

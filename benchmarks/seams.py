@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import streamseg.streaming.job as job_module
-from streamseg.capture.source import Source
+from streamseg.capture.source import Source, SourceOptions
 from streamseg.engine_contract import EngineInfo, EngineOutputs
 from streamseg.engines.fake_engine import FakeEngine
 from streamseg.sinks.null_sink import NullSink
@@ -66,7 +66,7 @@ class PacedSource(Source):
 
     def __init__(self, source_id: str, size_hw: tuple[int, int], fps: float, frames: int) -> None:
         super().__init__(source_id, live=True)
-        self.fps = fps
+        self.fps = self._rate = fps
         self._picture = np.full((*size_hw, 3), 90, np.uint8)
         self._frames = frames
         self._woken = threading.Event()
@@ -74,9 +74,9 @@ class PacedSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         began = time.monotonic()
         for index in range(self._frames):
-            if self._woken.wait(max(0.0, began + index / self.fps - time.monotonic())):
+            if self._woken.wait(max(0.0, began + index / self._rate - time.monotonic())):
                 return
-            yield Frame(self._picture, index, index / self.fps, time.monotonic_ns(), self.source_id)
+            yield Frame(self._picture, index, index / self._rate, time.monotonic_ns(), self.source_id)
 
     def interrupt(self) -> None:
         super().interrupt()
@@ -94,7 +94,11 @@ def job_of(specs: list[str], batch: int, **options: Any) -> Job:
 
 def paced_job(count: int, size_hw: tuple[int, int], fps: float, seconds: float) -> Job:
     frames = round(fps * seconds)
-    job_module.open_source = lambda spec, name, options: PacedSource(name, size_hw, fps, frames)
+
+    def open_paced(spec: str, name: str, options: SourceOptions | None = None) -> Source:
+        return PacedSource(name, size_hw, fps, frames)
+
+    job_module.open_source = open_paced  # type: ignore[attr-defined, assignment]
     return job_of([f"synthetic:{k}" for k in range(count)], MOST, drop="oldest")
 
 

@@ -288,6 +288,11 @@ class Pipeline:
         with self._supervision.changed:
             return {link.name: link.stats() for link in self._named(name).inputs}
 
+    def reader_stats(self, name: str) -> dict[str, ChannelStats]:
+        """The channels that take items from the part of that name, by their own names."""
+        with self._supervision.changed:
+            return {link.name: link.stats() for link in self._named(name).outputs}
+
     def _named(self, name: str) -> Worker:
         return self._supervision.named(name)
 

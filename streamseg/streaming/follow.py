@@ -31,7 +31,7 @@ class Follow:
         note: Callable[[str, Tracker], None] = lambda _, tracker: None,
     ) -> None:
         """`config` None: no ids. `fps_of`: the nominal rate of a source, if known, by its id. `admit`, asked
-        for each frame by its source's id, says whether it is still wanted; `note` is then told the tracker."""
+        for each frame by its source's id, says if it is still wanted; `note` is then told its tracker."""
         self._class_names = class_names
         self._config = config
         self._fps_of = fps_of

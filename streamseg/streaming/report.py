@@ -116,7 +116,7 @@ def summary(job: Job) -> dict[str, Any]:
 
 def _source_summary(job: Job, source_id: str, captured: Captured) -> dict[str, Any]:
     counts = _counts(job, source_id, captured)
-    source, stream = job.sources.get(source_id), job.streams[source_id]
+    stream = job.streams[source_id]
     return {
         "spec": shown(stream.spec),
         "captured": counts.pop("captured"),

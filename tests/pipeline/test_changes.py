@@ -188,6 +188,7 @@ class TestRemoving:
         p.wait_for(lambda: threads_of_parts() == before)
         cameras.files.clear()
         cameras.sources.clear()
+        cameras.ever_opened.clear()
         del file, source
         gc.collect()
         assert not [ref for ref in (*held, *links) if ref() is not None]
@@ -388,6 +389,7 @@ class TestRemoving:
         p.wait_for(lambda: "file a" not in cameras.pipeline and "render a" not in cameras.pipeline)
         p.wait_for(lambda: not [name for name in threads_of_parts() if name.endswith("a'")])
         cameras.files.clear()
+        cameras.ever_opened.clear()
         gc.collect()
         assert held() is None
         cameras.pipeline.stop()

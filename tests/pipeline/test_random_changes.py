@@ -39,7 +39,9 @@ class RandomChanges:
         self.pipeline.start()
         for _ in range(self.rng.randrange(5, 25)):
             self.change()
-            assert self.pipeline.ledger().balances
+            ledger = self.pipeline.ledger()
+            assert ledger.balances
+            assert ledger.created == 0, "nothing here makes two of one"
         if self.aborts:
             self.pipeline.abort()
         else:
@@ -50,7 +52,9 @@ class RandomChanges:
             assert self.pipeline.wait(DEADLINE_S), self.pipeline.snapshot()
         ledger = self.pipeline.ledger()
         assert ledger.balances
-        assert ledger.in_flight == 0
+        assert ledger.in_flight == ledger.created == ledger.dropped["absorbed"] == 0
+        assert ledger.delivered == sum(len(file.items) for file in self.cameras.ever_opened)
+        assert {file.closed for file in self.cameras.ever_opened} <= {1}
         assert not [t for t in threading.enumerate() if t.name.startswith("streamseg")]
         for name in list(self.pipeline.snapshot()["parts"]):
             with suppress(ValueError):  # it left with another

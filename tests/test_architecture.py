@@ -43,7 +43,7 @@ ROOMS: dict[str, set[str]] = {
     # networks and engines
     "models": FILES | {"engine_contract", "version"},
     "zoo": FILES | {"progress"},
-    "engines": FILES | {"engine_contract", "models", "zoo"},
+    "engines": FILES | {"engine_contract", "models"},
     "export": FILES | {"engine_contract", "models", "engines"},
     "compile": FILES | ENGINE | {"capture", "settings", "progress", "zoo"},
     # proof

@@ -6,13 +6,13 @@ build, `certificate` by the comparison. Both carry the SHA-256 of the file they 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from streamseg.errors import EngineError
+from streamseg.files import file_sha256
 
 __all__ = ["file_sha256", "read_sidecar", "sidecar_path", "write_section"]
 
@@ -47,9 +47,3 @@ def write_section(engine: Path, name: str, section: Mapping[str, Any]) -> Path:
     except OSError as error:
         raise EngineError(f"{path}: cannot be written ({error.strerror})") from error
     return path
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -41,7 +41,7 @@ def build(config: RunConfig, extra_sinks: Sequence[Sink] = (), watcher: Watcher 
         undo.pop_all()
     for of_source in sinks.values():
         of_source.extend(extra_sinks)
-    return Job(config, sinks, file.info, lambda: _opened(file, config.engine))
+    return Job(config, sinks, file.info, lambda: _opened(file, config.engine), batch=file.batch)
 
 
 def _opened(file: EngineFile, asked: EngineConfig) -> Engine:

@@ -13,8 +13,8 @@ from streamseg.engines.fingerprint import read_fingerprint
 from streamseg.engines.metadata import MAKE_ONE, info_from_metadata
 from streamseg.engines.onnx_header import read_onnx_header
 from streamseg.engines.output_check import declared_problem
-from streamseg.engines.sidecar import file_sha256
 from streamseg.errors import EngineError, MissingDependency, NotAnEngine
+from streamseg.files import file_sha256
 
 if TYPE_CHECKING:
     from streamseg.models.engine_module import EngineModule

@@ -15,8 +15,9 @@ from streamseg.engine_contract import EngineInfo
 from streamseg.engines.build_options import BuildOptions
 from streamseg.engines.machine import Machine
 from streamseg.engines.metadata import info_from_metadata, metadata_from_info
-from streamseg.engines.sidecar import file_sha256, read_sidecar, sidecar_path, write_section
+from streamseg.engines.sidecar import read_sidecar, sidecar_path, write_section
 from streamseg.errors import EngineError
+from streamseg.files import file_sha256
 
 __all__ = ["Fingerprint", "read_fingerprint", "rebuild_command", "source_of", "stale", "write_fingerprint"]
 

@@ -173,7 +173,7 @@ class Graph:
         return worker.phase == "ended" or not self.started
 
     def _is_settled(self, link: Link) -> bool:
-        return not self.started or link.final and (link.consumer.outcome is not None or not link.unheard)
+        return not self.started or (link.final and (link.consumer.outcome is not None or not link.unheard))
 
     def _retire_link(self, link: Link) -> None:
         link.close()

@@ -7,8 +7,9 @@ import pytest
 from streamseg.certification.certificate import is_bundled
 from streamseg.engines.certified import certificate_of, check_certificate, needs_certificate
 from streamseg.engines.locate import list_engines
-from streamseg.engines.sidecar import file_sha256, sidecar_path, write_section
+from streamseg.engines.sidecar import sidecar_path, write_section
 from streamseg.errors import EngineError
+from streamseg.files import file_sha256
 
 
 @pytest.fixture

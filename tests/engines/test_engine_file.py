@@ -15,8 +15,8 @@ pytest.importorskip("onnx", reason="needs the extra `models`")
 from streamseg.engines import engine_file, fingerprint
 from streamseg.engines.engine_file import CheckpointFile, OnnxFile, PlanFile, open_engine_file
 from streamseg.engines.load import load_engine
-from streamseg.engines.sidecar import file_sha256
 from streamseg.errors import ConfigError, EngineError
+from streamseg.files import file_sha256
 from tests.engines.tiny_onnx import HW, rows, write
 
 

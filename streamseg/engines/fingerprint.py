@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class Fingerprint:
     def from_json(cls, section: Mapping[str, Any], path: str) -> Fingerprint:
         """Read the section of the engine `path` back. Raises EngineError."""
         try:
-            read = _SECTION.validate_python(section)
+            read = _checker().validate_python(section)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
@@ -83,7 +84,10 @@ class _Section:
     metadata: dict[str, str]
 
 
-_SECTION = TypeAdapter(_Section)
+@cache
+def _checker() -> TypeAdapter[_Section]:
+    """Made when the first plan is read: every start imports this module."""
+    return TypeAdapter(_Section)
 
 
 def read_fingerprint(engine: Path) -> Fingerprint:

@@ -12,7 +12,8 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from streamseg.engine_contract import INPUT_NAME, without_controls
+from streamseg.addresses import printable
+from streamseg.engine_contract import INPUT_NAME
 from streamseg.engines.metadata import metadata_from_info
 from streamseg.errors import ExportError
 from streamseg.export.check import FULL, HALF, check_export
@@ -60,7 +61,7 @@ def export(
         classes=classes,
     )
     # Before the half minute too: a name that no engine may have.
-    metadata = metadata_from_info(module.info(checkpoint=without_controls(name), checkpoint_sha256=digest))
+    metadata = metadata_from_info(module.info(checkpoint=printable(name), checkpoint_sha256=digest))
     proto = _onnx_from_module(module)
     if half_weights:
         _store_half(proto.graph)

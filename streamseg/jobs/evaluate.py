@@ -175,7 +175,9 @@ def evaluate_on_scenes(
     made: dict[str, SyntheticScene] = {}
     sink = _SceneSink(made, scenes * frames, progress)
     job = build(config, [sink])
-    made.update({source_id: parse_synthetic(spec).scene() for source_id, spec in job.specs.items()})
+    made.update(
+        {source_id: parse_synthetic(spec).scene() for source_id, spec in zip(job.streams, specs, strict=True)}
+    )
     began = time.monotonic()
     if code := job.run():
         raise Interrupted("eval: interrupted; no figures, they would be of a part only", code)

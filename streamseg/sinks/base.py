@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.structures import Result
 
-__all__ = ["Sink", "canvas_of", "close_all", "counters_of"]
+__all__ = ["Counts", "EndsRuns", "Sink", "canvas_of", "close_all", "counters_of"]
 
 
 class Sink(Protocol):
@@ -30,10 +30,25 @@ class Sink(Protocol):
         """Finalise what was written; idempotent, and safe after an error. Raises SinkError if it cannot."""
 
 
+@runtime_checkable
+class EndsRuns(Protocol):
+    """A sink whose user can end the run: by closing a window."""
+
+    stop_requested: bool
+    """Looked at after each write."""
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """A sink that counts more than its frames."""
+
+    def counters(self) -> dict[str, int]:
+        """By name: `refitted`, `skipped`."""
+
+
 def counters_of(sink: Sink) -> dict[str, int]:
-    """What the sink counted besides frames, by name (`refitted`, `skipped`), if it has `counters()`."""
-    counters: Callable[[], dict[str, int]] | None = getattr(sink, "counters", None)
-    return counters() if counters else {}
+    """What the sink counted besides frames; empty for one that counts nothing."""
+    return sink.counters() if isinstance(sink, Counts) else {}
 
 
 def canvas_of(result: Result) -> NDArray[np.uint8]:

@@ -63,6 +63,13 @@ def test_a_checkpoint_is_loaded_once(tiny_checkpoint: Path, monkeypatch: pytest.
     assert len(loads) == 3
 
 
+def test_names_of_files_may_be_anything(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """What an engine says of its checkpoint can be shown."""
+    path = tmp_path / "esc\x1b[31m\udcff.pth"
+    path.write_bytes(tiny_checkpoint.read_bytes())
+    assert open_engine_file(path).info.checkpoint == r"esc\x1b[31m\udcff.pth"
+
+
 def test_a_plan_is_hashed_once(
     tmp_path: Path, tiny_engine_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

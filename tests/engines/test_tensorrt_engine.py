@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,8 @@ def test_batches_of_any_size(
     frames = np.concatenate([pictures, pictures[::-1]])[:length]
     with TensorRTEngine(engine_path, graphs=graphs) as engine:
         assert engine.runtime == "tensorrt 11.4.0.106 FP16"
+        assert (engine.runtime_name, engine.runtime_version) == ("tensorrt", "11.4.0.106")
+        assert engine.precision == "fp16"
         assert engine.info == read_info(engine_path)
         for _ in range(2):
             assert_same(engine.infer(frames), reference(frames))
@@ -171,6 +174,36 @@ def test_a_plan_of_something_else(plan: Any, engine_path: Path) -> None:
     plan.dtypes["masks"] = "FLOAT"
     with pytest.raises(
         NotAnEngine, match="its tensors are not those of the engine contract; build one with: "
+    ):
+        TensorRTEngine(engine_path)
+
+
+def test_panoptic_outputs_come_through_in_chunks(
+    plan: Any, cuda: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx", reason="needs the extra `models`")
+    from tests.engines.tiny_onnx import HW, SEGMENTS, SEMANTIC, rows, write
+
+    onnx = write(tmp_path / "p.onnx", rows(segments=SEGMENTS, semantic=SEMANTIC))
+    monkeypatch.setattr(tensorrt_plan, "tensorrt_module", type(plan)(cuda, onnx, (1, 2)).module)
+    with TensorRTEngine(write_engine(tmp_path / "p.engine", onnx)) as engine:
+        assert list(engine.outputs) == [*OUTPUT_NAMES, "semantic", "segments"]
+        assert str(engine.outputs["semantic"]) == "uint8 (B, 2, 3)"
+        found = engine.infer(np.zeros((5, *HW, 3), np.uint8))
+        np.testing.assert_array_equal(found.arrays()["semantic"], np.stack([SEMANTIC] * 5))
+        np.testing.assert_array_equal(found.arrays()["segments"], np.stack([SEGMENTS] * 5))
+        assert found.count.tolist() == [2] * 5
+
+
+def test_a_plan_of_another_length_than_its_fingerprint_says(
+    plan: Any, engine_path: Path, tiny_engine_path: Path
+) -> None:
+    info = replace(read_info(tiny_engine_path), max_detections=7)
+    options = BuildOptions(precision="fp16")
+    digest = file_sha256(engine_path)
+    write_fingerprint(engine_path, Fingerprint(info, HERE, options, "t.onnx", "ab" * 32, digest))
+    with pytest.raises(
+        NotAnEngine, match=r"boxes is float32 \(B, 20, 4\), expected float32 \(B, 7, 4\); build one with"
     ):
         TensorRTEngine(engine_path)
 

@@ -13,6 +13,7 @@ from streamseg.engines.certified import EDITION
 from streamseg.engines.locate import list_engines
 from streamseg.engines.sidecar import sidecar_path
 from streamseg.errors import NotCertified
+from streamseg.files import write_failure, write_json
 from streamseg.version import __version__
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "describe",
     "is_bundled",
     "require_passed",
+    "write_certificate",
 ]
 
 
@@ -141,6 +143,14 @@ def require_passed(certificate: Certificate) -> None:
     if not certificate.passed:
         why = "; ".join(certificate.faults)
         raise NotCertified(f"{certificate.candidate.path}: not certified: {why}")
+
+
+def write_certificate(certificate: Certificate, path: Path) -> None:
+    """Write all of it, or nothing. Raises SinkError."""
+    try:
+        write_json(path, certificate.as_dict(), indent=1)
+    except OSError as error:
+        raise write_failure(path, error) from error
 
 
 def describe(certificate: Certificate) -> list[str]:

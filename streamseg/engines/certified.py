@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from streamseg.engines.sidecar import file_sha256, read_sidecar, sidecar_path
+from streamseg.engines.sidecar import read_sidecar, sidecar_path
 from streamseg.errors import EngineError
+from streamseg.files import file_sha256
 
 __all__ = [
     "CERTIFICATE",

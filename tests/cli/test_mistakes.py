@@ -51,6 +51,7 @@ def test_a_video_without_frames(fails, tmp_path):
     assert "empty.mp4" in fails("run", "empty.mp4", code=3)
 
 
+@pytest.mark.slow
 def test_a_truncated_video_is_processed_as_far_as_it_goes(fails, tmp_path, clip):
     with av.open(str(clip)) as source, av.open(str(tmp_path / "whole.mkv"), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
@@ -130,6 +131,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_what_was_written_playable(fails, small_disk: Path, tmp_path):
     write_clip(tmp_path / "long.mp4", 300)
     out = small_disk / "out.mp4"

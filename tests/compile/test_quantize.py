@@ -64,6 +64,7 @@ def all_outputs(path: Path, frames: list[Frames], runtime: str) -> EngineOutputs
         return engine.infer(np.stack(frames))
 
 
+@pytest.mark.slow
 def test_every_convolution_of_the_network_and_nothing_else(int8_path: Path, float_path: Path) -> None:
     float_convs = {n.input[1] for n in onnx.load(float_path).graph.node if n.op_type == "Conv"}
     assert {f"{name}_quantized" for name in float_convs} == quantised_weights(int8_path)
@@ -101,6 +102,7 @@ def test_signed_numbers_are_symmetric_and_not_between_a_convolution_and_its_relu
     assert not dequantised & {i for n in graph.node if n.op_type == "Relu" for i in n.input}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_finds_what_the_float_engine_finds(
     int8_path: Path, float_path: Path, frames: list[Frames], runtime: str

@@ -63,6 +63,7 @@ def perturbed(weights):
     return weights * (1 + 0.3 * np.random.default_rng(0).standard_normal(weights.shape))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [lambda w: w[:, ::-1], lambda w: w * 1.5, perturbed],
@@ -84,6 +85,7 @@ def test_a_broken_engine_fails_and_is_not_run(tiny_engine_path, altered, footage
         build(config)
 
 
+@pytest.mark.slow
 def test_a_run_may_be_told_to_use_a_failed_engine(tiny_engine_path, altered, footage, caplog):
     broken = altered(lambda w: w[:, ::-1])
     certify_engine(broken, tiny_engine_path, footage, **HOW)
@@ -118,6 +120,7 @@ def test_a_run_is_told_that_half_precision_was_never_compared(copy_of, caplog):
     assert "--precision fp32" in line
 
 
+@pytest.mark.slow
 def test_a_certificate_in_one_runtime_does_not_vouch_for_another(tiny_engine_path, copy_of, footage, caplog):
     how = HOW | {"runtime": "openvino", "precision": "fp32"}
     assert certify_engine(copy_of, tiny_engine_path, footage, **how).passed
@@ -149,6 +152,7 @@ def test_an_interrupted_comparison_leaves_nothing(tiny_engine_path, altered, foo
     assert list(written["pictures"].glob("*")) == []
 
 
+@pytest.mark.slow
 def test_footage_without_objects_is_not_enough_and_leaves_what_was_kept(tiny_engine_path, copy_of, footage):
     how = HOW | {"runtime": "openvino", "precision": "fp32"}
     certify_engine(copy_of, tiny_engine_path, footage, **how)

@@ -300,11 +300,14 @@ def run_with_signal(pipeline: Pipeline, source: Made, number: int) -> None:
 def wait_until_full(pipeline: Pipeline) -> None:
     """The sink of `build` holds its first item, and a put waits for room at each channel."""
 
-    def is_full() -> bool:
-        channels = pipeline.snapshot()["channels"]
-        return channels["segment → file"]["taken"] == 1 and all(c["waiting"] == 1 for c in channels.values())
+    def waits(name: str) -> bool:
+        channel = pipeline.snapshot()["channels"][name]
+        full = channel["depth"] == channel["capacity"]  # a put that may go on still counts as waiting
+        return full and channel["waiting"] == 1 and (channel["taken"] == 1 or name != "segment → file")
 
-    wait_for(is_full)
+    # The later one first: only then does the stage take no more from the camera.
+    wait_for(lambda: waits("segment → file"))
+    wait_for(lambda: waits("camera → segment"))
 
 
 def assert_balanced(pipeline: Pipeline, *, captured: int, delivered: int, **dropped: int) -> None:

@@ -323,6 +323,7 @@ class TestRemoving:
         pipeline.detach("file", items)
         camera.push(1)
         p.wait_for(lambda: pipeline.output_stats("a").unread == 1)
+        p.wait_for(lambda: not pipeline.channel_stats("file"))
         with pytest.raises(ValueError, match="sink 'file' does not read"):
             pipeline.detach("file", items)
         pipeline.attach("file", [items])

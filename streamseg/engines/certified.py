@@ -1,5 +1,5 @@
 """What a run must know of an engine's certificate: is there one for these very bytes, run this way, and its
-verdict.
+verdict. Tested in tests/jobs/test_certify.py.
 
 A certificate speaks of one file in one runtime and precision. A run knows the latter only when the engine is
 open: `refuse_failed` is for before, `check_certificate` for after. What takes an `EngineFile` hashes it no

@@ -1,4 +1,7 @@
-"""What `streamseg run` does: configuration → a job that is ready to run."""
+"""What `streamseg run` does: configuration → a job that is ready to run.
+
+Tested in tests/streaming/test_job.py.
+"""
 
 from __future__ import annotations
 

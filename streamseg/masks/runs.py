@@ -1,4 +1,5 @@
 """From soft grids to runs of pixels down the columns of the frame, without making a picture.
+Tested in tests/masks/test_box_grids.py.
 
 A pixel belongs to an instance where the bilinear upsampling of its soft mask to the frame (half-pixel
 centres) is at least one half. Between two rows of cells a column's value is linear in y, so its ends follow

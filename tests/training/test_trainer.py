@@ -227,7 +227,7 @@ def test_one_command_trains_in_two_processes(data_dir: Path, tmp_path: Path) -> 
     command = [sys.executable, "-m", "streamseg.bundled.train", "--data", str(data_dir), "--minutes", "0.02"]
 
     done = subprocess.run(
-        [*command, "--processes", "2", "--out", str(out)], capture_output=True, text=True, timeout=280
+        [*command, "--processes", "2", "--out", str(out)], capture_output=True, text=True, timeout=500
     )
 
     assert done.returncode == 0, done.stderr
@@ -239,7 +239,7 @@ def test_missing_data_is_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "streamseg.bundled.train", "--data", str(tmp_path), "--minutes", "1"]
 
     done = subprocess.run(
-        [*command, "--out", str(tmp_path / "o.pth")], capture_output=True, text=True, timeout=110
+        [*command, "--out", str(tmp_path / "o.pth")], capture_output=True, text=True, timeout=500
     )
 
     assert done.returncode == 6

@@ -27,10 +27,11 @@ FAR_BOX = "box far outside the input"
 REFUSALS = (BAD_SCORE, UNKNOWN_CLASS, BAD_BOX, FAR_BOX)
 """Why a row of an engine's outputs is refused; it is counted under the first that fits."""
 
-_SCORE_SLACK = 0.01
-"""Half precision rounds a probability by up to 1/256; what exceeds 1 by no more is taken for 1."""
-_FARTHEST = 10.0
-"""Input sizes from its corner. Boxes may overhang the picture, but nothing sees an object so large."""
+_SCORE_SLACK = 0.25
+"""What exceeds 1 by no more is taken for 1: half precision rounds, and a score times a guessed mask IoU
+(YOLACT++) may overshoot."""
+_FARTHEST = 1000.0
+"""Input sizes from its corner. Engines need not clip, and a box may be decoded to many times its prior."""
 
 ImageArray = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
@@ -98,7 +99,7 @@ class Segmenter:
 
     def drain(self) -> list[Segmented]:
         """The results still under way. Raises EngineError."""
-        return self._collected()
+        return self.idle()
 
     def segment(self, frames: list[Frame]) -> list[Segmented]:
         """The results of `frames`, after those of frames still under way. Raises EngineError."""

@@ -295,9 +295,9 @@ def test_rows_below_the_score_are_not_judged() -> None:
     assert not any(segmenter.refused.values())
 
 
-def test_a_score_rounded_above_one_is_one() -> None:
-    segmenter = Segmenter(FakeEngine(info(), outputs([(BOX, 1.004, 0)])))
-    assert alone(segmenter, frame(50, 50)).score.tolist() == [1.0]
+def test_a_score_just_above_one_is_one() -> None:
+    segmenter = Segmenter(FakeEngine(info(), outputs([(BOX, 1.2, 0), (BOX, 1.004, 0)])))
+    assert alone(segmenter, frame(50, 50)).score.tolist() == [1.0, 1.0]
     assert not any(segmenter.refused.values())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from streamseg.engines.certified import EDITION
 from streamseg.engines.locate import list_engines
 from streamseg.engines.sidecar import sidecar_path
 from streamseg.errors import NotCertified
-from streamseg.files import write_failure
+from streamseg.files import write_failure, write_json
 from streamseg.version import __version__
 
 __all__ = [
@@ -26,7 +25,7 @@ __all__ = [
     "describe",
     "is_bundled",
     "require_passed",
-    "write_json",
+    "write_certificate",
 ]
 
 
@@ -146,14 +145,11 @@ def require_passed(certificate: Certificate) -> None:
         raise NotCertified(f"{certificate.candidate.path}: not certified: {why}")
 
 
-def write_json(certificate: Certificate, path: Path) -> None:
+def write_certificate(certificate: Certificate, path: Path) -> None:
     """Write all of it, or nothing. Raises SinkError."""
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text(json.dumps(certificate.as_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8")
-        part.replace(path)
+        write_json(path, certificate.as_dict(), indent=1)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise write_failure(path, error) from error
 
 

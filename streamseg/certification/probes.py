@@ -1,4 +1,5 @@
 """Pictures that an engine with a mistake in its preprocessing would have seen instead.
+Tested in tests/certification/test_planted_faults.py.
 
 A candidate that takes every picture for one that is 10 levels brighter finds nearly what its reference finds:
 on five clips its masks and scores differed from the reference's as little as those of BF16 do. But it finds
@@ -25,10 +26,13 @@ class Probe:
     gain: float = 1.0
     levels: float = 0.0
     """Of 255, added to every channel."""
+    exchanged: bool = False
+    """Whether red and blue have changed places."""
 
     def altered(self, frame: Frame) -> Frame:
         """The frame as it would look, values beyond 0…255 cut off."""
-        image = cv2.addWeighted(frame.image, self.gain, frame.image, 0.0, self.levels)
+        seen = frame.image[..., ::-1].copy() if self.exchanged else frame.image
+        image = cv2.addWeighted(seen, self.gain, seen, 0.0, self.levels)
         return replace(frame, image=np.ascontiguousarray(image, np.uint8))
 
 
@@ -37,6 +41,7 @@ PROBES = (
     Probe("darker by 8 levels", levels=-8),
     Probe("of 1.25 times the contrast", gain=1.25),
     Probe("of 0.8 times the contrast", gain=0.8),
+    Probe("with red and blue exchanged", exchanged=True),
 )
 """An error of the mean is seen from about half of 8 levels on, one of the scale from about 12 %; those twice
 as large as the probe lie nearer to it than to the picture as well."""

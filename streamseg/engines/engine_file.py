@@ -105,7 +105,10 @@ class CheckpointFile(EngineFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._module: EngineModule | None = self._loaded()
-        self.info = self._module.info(checkpoint=printable(path.name))
+        try:
+            self.info = self._module.info(checkpoint=printable(path.name))
+        except NotAnEngine as error:
+            raise NotAnEngine(f"{path}: {error}") from error
 
     def take_module(self) -> EngineModule:
         """The network as an engine, the caller's to keep and to change. Raises CheckpointError."""

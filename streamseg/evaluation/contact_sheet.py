@@ -1,4 +1,7 @@
-"""The worst images as one picture: what is there on the left, what was found on the right."""
+"""The worst images as one picture: what is there on the left, what was found on the right.
+
+Tested in tests/evaluation/test_dataset_eval.py.
+"""
 
 from __future__ import annotations
 

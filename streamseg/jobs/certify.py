@@ -15,7 +15,7 @@ from streamseg.certification.certificate import (
     Footage,
     WorstFrame,
     is_bundled,
-    write_json,
+    write_certificate,
 )
 from streamseg.certification.comparison import FrameComparison, difference, moved_boxes
 from streamseg.certification.side_by_side import side_by_side
@@ -26,9 +26,9 @@ from streamseg.engine_contract import Engine
 from streamseg.engines.certified import CERTIFICATE
 from streamseg.engines.load import load_engine
 from streamseg.engines.locate import read_info
-from streamseg.engines.sidecar import file_sha256, sidecar_path, write_section
+from streamseg.engines.sidecar import sidecar_path, write_section
 from streamseg.errors import ConfigError, EngineError
-from streamseg.files import check_file_writable
+from streamseg.files import check_file_writable, file_sha256
 from streamseg.sinks.image_sink import ImageSink
 from streamseg.structures import Frame, Result, Tracks
 
@@ -130,7 +130,7 @@ def _keep(certificate: Certificate, candidate: Path, json: Path | None) -> None:
     if certificate.is_kept:
         write_section(candidate, CERTIFICATE, certificate.as_dict())
     if json:
-        write_json(certificate, json)
+        write_certificate(certificate, json)
 
 
 def _check(candidate: Path, reference: Path, least_score: float) -> None:

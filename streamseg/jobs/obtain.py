@@ -1,4 +1,7 @@
-"""Engines by name: files, bundled ones, and published weights that are fetched and exported on first use."""
+"""Engines by name: files, bundled ones, and published weights that are fetched and exported on first use.
+
+Tested in tests/zoo/test_names.py.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from pathlib import Path
 
 from streamseg.engines.locate import find_engine, list_engines
 from streamseg.export.revision import export_revision
+from streamseg.files import user_cache_dir
 from streamseg.jobs.export import check_exportable, export_engine
 from streamseg.progress import LogWatcher, Watcher
 from streamseg.version import __version__
-from streamseg.zoo.cache import locked, read_record, user_cache_dir, weights_path
+from streamseg.zoo.cache import locked, read_record, weights_path
 from streamseg.zoo.published import PUBLISHED, PublishedWeights
 from streamseg.zoo.pull import pull
 

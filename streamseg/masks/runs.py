@@ -1,9 +1,12 @@
 """From soft grids to runs of pixels down the columns of the frame, without making a picture.
+Tested in tests/masks/test_box_grids.py.
 
 A pixel belongs to an instance where the bilinear upsampling of its soft mask to the frame (half-pixel
 centres) is at least one half. Between two rows of cells a column's value is linear in y, so its ends follow
 from the cells: half the time of making all pixels (cv2.warpAffine) and comparing, and the RLE needs no
 pixel at all.
+
+Tested by test_frame_masks and test_box_grids.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Masks as translucent colour: every mask painted into one picture, one blend for the frame."""
+"""Masks as translucent colour: every mask painted into one picture, one blend for the frame.
+
+Tested in tests/overlay/test_painter.py.
+"""
 
 from __future__ import annotations
 

@@ -78,6 +78,7 @@ class Job:
         self.seconds = 0.0
         self._open_engine = open_engine
         self._class_ids = class_ids(config.classes, info.classes)
+        self._batch = batch
         self._limits: dict[str, Limited] = {}
         self._parts: dict[Sink, str] = {}
         self._unopened: set[Sink] = set()
@@ -133,8 +134,8 @@ class Job:
     # -- what it is made of ------------------------------------------------------------------------
 
     def _connect(self, specs: Mapping[str, str], sinks: Mapping[str, Sequence[Sink]], batch: int) -> None:
-        depth = LIVE_DEPTH if self._live else FILE_DEPTH
-        frames = [self._add_source(source_id, spec) for source_id, spec in specs.items()]
+        depth = max(LIVE_DEPTH if self._live else FILE_DEPTH, batch)
+        frames = [self._add_source(source_id, spec, batch) for source_id, spec in specs.items()]
         segmented = self.pipeline.add_stage(
             "segment",
             self._open_segment,
@@ -148,6 +149,7 @@ class Job:
             "track",
             self._open_follow,
             [segmented],
+            batch=batch,
             capacity=depth,
             policy="block",
             source_of=_source_of_result,
@@ -157,12 +159,13 @@ class Job:
         for sink, name in self._parts.items():
             self._add_sink(sink, name)
 
-    def _add_source(self, source_id: str, spec: str) -> Output[Frame]:
+    def _add_source(self, source_id: str, spec: str, batch: int) -> Output[Frame]:
         drops = self._drops(spec)
         return self.pipeline.add_source(
             source_id,
             lambda: self._open_source(source_id, spec),
-            capacity=LIVE_DEPTH if drops else FILE_DEPTH,
+            # What one source can bring to a batch is what its channel holds.
+            capacity=LIVE_DEPTH if drops else max(FILE_DEPTH, batch),
             policy="drop_oldest" if drops else "block",
             # One of many cameras must not take the others with it; its error ends the run's exit code.
             on_error="isolate" if self._several else "stop",
@@ -245,7 +248,7 @@ class Job:
         self.runtime = engine.runtime
         tracker = self._tracker_config()
         least = tracker.low_score if tracker else self.config.score
-        segmenter = Segmenter(engine, score=least, classes=self._class_ids)
+        segmenter = Segmenter(engine, score=least, classes=self._class_ids, max_batch=self._batch)
         self.refused = segmenter.refused
         return Segment(segmenter, overlap=not self._live)
 

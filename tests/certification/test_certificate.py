@@ -13,8 +13,9 @@ from streamseg.engines.certified import (
     refuse_failed,
 )
 from streamseg.engines.locate import list_engines
-from streamseg.engines.sidecar import file_sha256, sidecar_path, write_section
+from streamseg.engines.sidecar import sidecar_path, write_section
 from streamseg.errors import EngineError
+from streamseg.files import file_sha256
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ sys.path.pop(0)
 
 FOOTAGE = "synthetic:3?frames=200&size=448x320&objects=6"
 SAID = {
-    "red and blue exchanged": "score shift",
+    "red and blue exchanged": "a picture with red and blue exchanged",
     "mean off by 10": "a picture brighter by 8 levels",
     "class ids rotated": "missed or of another class",
     "masks of half the resolution": "mask IoU p5",

@@ -62,7 +62,7 @@ def read(folder):
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_from_pictures_to_a_checkpoint(streamseg, data, tmp_path):
-    done = streamseg("train", "--data", data, "--out", "run", *SHORT, timeout=380)
+    done = streamseg("train", "--data", data, "--out", "run", *SHORT)
 
     assert done.returncode == 0, done.stderr
     assert "11 images to train on, 1 to measure with; 2 classes; compact at 64x96" in done.stderr
@@ -170,10 +170,10 @@ def test_a_run_that_is_killed_ends_as_one_that_is_not(streamseg, data, tmp_path)
         os.killpg(child.pid, signal.SIGKILL)
         assert child.wait() == -signal.SIGKILL, "it was over before it could be killed"
         load_checkpoint(tmp_path / "killed" / "last.pth")
-    assert "holds a run already; continue it with --resume" in streamseg(*command[3:], timeout=300).stderr
+    assert "holds a run already; continue it with --resume" in streamseg(*command[3:]).stderr
 
-    resumed = streamseg(*command[3:], "--resume", timeout=300)
-    whole = streamseg("train", *options, "--out", "whole", timeout=300)
+    resumed = streamseg(*command[3:], "--resume")
+    whole = streamseg("train", *options, "--out", "whole")
 
     assert resumed.returncode == 0, resumed.stderr
     assert whole.returncode == 0, whole.stderr

@@ -24,9 +24,10 @@ from streamseg.engines.fingerprint import Fingerprint, write_fingerprint
 from streamseg.engines.load import load_engine
 from streamseg.engines.locate import list_engines, read_info
 from streamseg.engines.machine import Machine
-from streamseg.engines.sidecar import file_sha256, sidecar_path
+from streamseg.engines.sidecar import sidecar_path
 from streamseg.engines.tensorrt_engine import TensorRTEngine
 from streamseg.errors import ConfigError, EngineError, NotAnEngine
+from streamseg.files import file_sha256
 
 Frames = NDArray[np.uint8]
 HERE = Machine("11.4.0.106", "TensorRT", "NVIDIA H200", "9.0", "13.0")

@@ -12,8 +12,9 @@ from streamseg.certification.certificate import describe, require_passed
 from streamseg.certification.thresholds import Thresholds
 from streamseg.engines.certified import certificate_of
 from streamseg.engines.load import load_engine
-from streamseg.engines.sidecar import file_sha256, sidecar_path
+from streamseg.engines.sidecar import sidecar_path
 from streamseg.errors import ConfigError, EngineError, NotCertified, SinkError, SourceError
+from streamseg.files import file_sha256
 from streamseg.jobs.certify import certify_engine
 from streamseg.jobs.run import build
 from streamseg.streaming.config import load_config

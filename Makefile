@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. Needs Python 3.11+, git and make.
+# `make demo`, `make test`, and between changes `make check`. Needs Python 3.11+, git and make.
 PYTHON ?= python3
 SOURCE ?=
 VENV := .venv
@@ -10,7 +10,7 @@ WEIGHTS ?=
 # What the bundled engine knows: all that it is trained on but `other`, things without a class of their own.
 BUNDLED_CLASSES := person,car,cat,dog,elephant,bear,tiger,deer,monkey,otter,turtle,bus,motorcycle,shape
 
-.PHONY: demo test lint parity benchmark bundled clean
+.PHONY: demo test check lint parity benchmark bundled clean
 
 # uv resolves the ordinary PyPI builds of torch and torchvision as one matching pair, which pip does not.
 $(BIN)/uv:
@@ -42,6 +42,10 @@ lint: $(VENV)/.dev
 
 test: $(VENV)/.dev $(VENV)/.tensorrt_host lint
 	$(BIN)/python -m pytest
+
+# For every change: two minutes on two cores, a test of every room; what takes seconds is marked slow.
+check: $(VENV)/.dev lint
+	$(BIN)/python -m pytest -m 'not slow and not rtsp and not gpu and not parity'
 
 # Needs the reference outputs in ../shared; docs/parity.md is written by benchmarks/parity.py.
 parity: $(VENV)/.dev

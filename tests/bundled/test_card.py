@@ -77,6 +77,7 @@ def test_photographs_and_scenes_are_measured_apart(oracle: Any, tmp_path: Path) 
     assert measured["runtime"] == "oracle"
 
 
+@pytest.mark.slow
 def test_missing_data_is_one_line(tiny_engine_path: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "streamseg.bundled.measure", "--engine", str(tiny_engine_path)]
 

@@ -2,6 +2,10 @@
 
 import json
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 FOOTAGE = "synthetic?frames=40&size=320x192&objects=6"
 
 

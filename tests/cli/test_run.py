@@ -10,6 +10,8 @@ import time
 import av
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SMALL = "synthetic?frames=45&size=320x192&objects=4"
 
 

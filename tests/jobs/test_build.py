@@ -16,9 +16,12 @@ trt = pytest.importorskip(
     "tensorrt", reason="needs TensorRT or TensorRT-RTX (tests/install_tensorrt_host.sh)"
 )
 pytest.importorskip("onnx", reason="needs the extra `models`")
-pytestmark = pytest.mark.skipif(
-    not hasattr(trt, "ComputeCapability"), reason="for hosts without a GPU, where TensorRT-RTX builds"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not hasattr(trt, "ComputeCapability"), reason="for hosts without a GPU, where TensorRT-RTX builds"
+    ),
+]
 
 
 def streamseg(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -221,7 +221,6 @@ def test_normalise_turns_bgr_bytes_into_the_networks_rgb() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_one_command_trains_in_two_processes(data_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "net.pth"
     command = [sys.executable, "-m", "streamseg.bundled.train", "--data", str(data_dir), "--minutes", "0.02"]
@@ -235,6 +234,7 @@ def test_one_command_trains_in_two_processes(data_dir: Path, tmp_path: Path) -> 
     assert load_checkpoint(out).config.name == "compact"
 
 
+@pytest.mark.slow
 def test_missing_data_is_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "streamseg.bundled.train", "--data", str(tmp_path), "--minutes", "1"]
 

@@ -65,7 +65,7 @@ def _cell(
 ) -> Picture:
     canvas = small.copy()
     colours = [PALETTE[e["category_id"] % len(PALETTE)] for e in entries]
-    Tint().apply(canvas, [_scaled(e, scale, canvas) for e in entries], colours)
+    Tint().apply(canvas, small, [_scaled(e, scale, canvas) for e in entries], colours)
     style = style_for(canvas.shape[:2])
     labels = Labels(canvas, style)
     labels.add_status(told)

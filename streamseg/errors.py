@@ -96,7 +96,7 @@ class TrainingError(StreamsegError):
 
 class Interrupted(StreamsegError):
     def __init__(self, text: str, exit_code: int) -> None:
-        """`exit_code`: 130 after SIGINT, 143 after SIGTERM."""
+        """`exit_code`: 129 after SIGHUP, 130 after SIGINT, 143 after SIGTERM."""
         super().__init__(text)
         self.exit_code = exit_code
 

@@ -38,7 +38,7 @@ def load_section(
 
     Raises ConfigError, one line naming file, key and value.
     """
-    merged = _merge(_read_yaml(path) if path else {}, overrides or {})
+    merged = _merge(_read_yaml(path) if path is not None else {}, overrides or {})
     try:
         return section.model_validate(merged)
     except ValidationError as error:
@@ -77,6 +77,8 @@ def _mistake(problem: str, at: yaml.Event | yaml.Node) -> yaml.MarkedYAMLError:
 
 
 def _read_yaml(path: str) -> dict[str, Any]:
+    if not path:
+        raise ConfigError("the name of the configuration is empty; is a variable of a script not set?")
     try:
         with Path(path).open("rb") as file:
             content = file.read(MOST_BYTES + 1)

@@ -54,7 +54,10 @@ def no_thread_outlives_its_test() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def interruptible() -> None:
-    """Background jobs of a shell ignore SIGINT and so would every process that a test starts."""
+    """Background jobs of a shell ignore SIGINT, those of nohup SIGHUP, and so would every process that a test
+    starts."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -41,8 +41,18 @@ def open_source(spec: str, source_id: str, options: SourceOptions | None = None)
     | a folder, or a glob (`*`, `?`, `[`)           | its images      |
     | anything else                                 | video file      |
     """
-    options = options or SourceOptions()
+    if not spec.strip():
+        raise SourceError(
+            f"a source without a name, {spec!r}: name a file, an address, a webcam or synthetic"
+        )
     spec = _without_file_scheme(spec)
+    try:
+        return _opened(spec, source_id, options or SourceOptions())
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise SourceError(f"{shown(spec)[:200]}: cannot be read ({error.strerror})") from error
+
+
+def _opened(spec: str, source_id: str, options: SourceOptions) -> Source:
     if _is_webcam(spec):
         return WebcamSource(spec, source_id, options)
     if _is_stream(spec):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import traceback
 
@@ -9,8 +11,9 @@ import typer
 
 from streamseg.addresses import printable
 from streamseg.cli import build, certify, data, demo, doctor, engines, eval, export, models, run, train
+from streamseg.cli.terminal import lines_printable
 from streamseg.cli.verbosity import is_debugging
-from streamseg.errors import StreamsegError
+from streamseg.errors import ConfigError, StreamsegError
 
 __all__ = ["app", "main"]
 
@@ -49,15 +52,33 @@ def main() -> None:
         sys.exit(code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        if not _is_of_a_name(error):
+            sys.exit(_internal(error))
+        sys.exit(_report(_unusable(error), ConfigError.exit_code))
     except Exception as error:  # the last stop: nothing above may end in a traceback unasked
-        sys.exit(
-            _report(f"internal error: {type(error).__name__}: {error} (-vv shows where)", INTERNAL_ERROR)
-        )
+        sys.exit(_internal(error))
+
+
+def _internal(error: Exception) -> int:
+    return _report(f"internal error: {type(error).__name__}: {error} (-vv shows where)", INTERNAL_ERROR)
+
+
+def _is_of_a_name(error: OSError) -> bool:
+    """Whether asking for a file failed, wherever that was: the name is the user's."""
+    return error.errno in (errno.ENAMETOOLONG, errno.EACCES) and error.filename is not None
+
+
+def _unusable(error: OSError) -> str:
+    name = os.fsdecode(error.filename)
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{name[:60]}…: the name is too long for the file system; name a file that is there"
+    return f"{name}: cannot be read ({error.strerror}); ask its owner, or name another"
 
 
 def _report(text: str, code: int) -> int:
     if is_debugging():
-        traceback.print_exc()
+        print(lines_printable(traceback.format_exc()), file=sys.stderr)
     _say(text)
     return code
 

@@ -11,6 +11,7 @@ import typer
 
 from streamseg.cli.options import CacheFolder
 from streamseg.cli.progress import shown_on_stderr
+from streamseg.cli.terminal import say
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["build"]
@@ -57,8 +58,8 @@ def build(
         lines = inspected(recipe, watcher, cache) if inspect else []
         certificate = None if inspect else make_engine(recipe, path, watcher, cache)
     for line in lines if inspect else [f"{path}: built"]:
-        typer.echo(line)
+        say(line)
     if certificate:
         for line in describe(certificate):
-            typer.echo(line)
+            say(line)
         require_passed(certificate)

@@ -10,6 +10,7 @@ import typer
 
 from streamseg.cli.options import PRECISION_HELP, RUNTIME_HELP, CacheFolder
 from streamseg.cli.progress import shown_on_stderr
+from streamseg.cli.terminal import say
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["certify"]
@@ -78,5 +79,5 @@ def certify(
             on_frame=partial(watcher.progress, "comparing"),
         )
     for line in describe(certificate):
-        typer.echo(line)
+        say(line)
     require_passed(certificate)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from streamseg.cli.progress import shown_on_stderr
+from streamseg.cli.terminal import say
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["data"]
@@ -46,9 +47,9 @@ def check(
         on_image = partial(watcher.progress, "checking")
         report = check_dataset(path, images, split=split, on_image=on_image)
     for line in describe_dataset(report, SHOWN):
-        typer.echo(line)
+        say(line)
     if sheet:
         write_sheet(report, sheet, ON_SHEET)
-        typer.echo(f"outlines of up to {ON_SHEET} images: {sheet}")
+        say(f"outlines of up to {ON_SHEET} images: {sheet}")
     if report.broken:
         raise typer.Exit(1)

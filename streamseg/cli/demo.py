@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from streamseg.cli.terminal import say
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["demo"]
@@ -29,5 +30,5 @@ def demo(
     demonstration = prepare(source, out, frames)
     code = run_with_live_line(demonstration.job)
     for line in demonstration.report():
-        typer.echo(line)
+        say(line)
     raise typer.Exit(code)

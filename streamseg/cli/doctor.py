@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typer
 
+from streamseg.cli.terminal import say
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["doctor"]
@@ -19,7 +20,7 @@ def doctor(verbose: Verbose = 0) -> None:
     findings = examine()
     for finding in findings:
         mark = "ok" if finding.ok else ("MISSING" if finding.required else "absent")
-        typer.echo(f"{mark:8}{finding.name:22}{finding.detail}")
+        say(f"{mark:8}{finding.name:22}{finding.detail}")
         if not finding.ok and finding.cure:
-            typer.echo(f"{'':8}{'':22}-> {finding.cure}")
+            say(f"{'':8}{'':22}-> {finding.cure}")
     raise typer.Exit(1 if any(f.required and not f.ok for f in findings) else 0)

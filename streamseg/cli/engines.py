@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from streamseg.cli.terminal import say
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["engines"]
@@ -19,4 +20,4 @@ def engines(
     from streamseg.jobs.engines import describe_engines
 
     for line in describe_engines(folder):
-        typer.echo(line)
+        say(line)

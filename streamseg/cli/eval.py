@@ -46,18 +46,17 @@ def evaluate(
         raise ConfigError("eval: either --data FILE with its options, or --synthetic, with neither of them")
     require_packages()
     from streamseg.cli.eval_table import print_data, print_scenes
-    from streamseg.files import check_file_writable
-    from streamseg.jobs.evaluate import evaluate_on_data, evaluate_on_scenes, write_report
+    from streamseg.jobs.evaluate import evaluate_on_data, evaluate_on_scenes
     from streamseg.jobs.obtain import engine_path
 
-    if json:
-        check_file_writable(json)
     with shown_on_stderr() as watcher:
         path = engine_path(engine, cache, watcher)
-        other = engine_path(against, cache, watcher) if against else None
+        other = engine_path(against, cache, watcher) if against is not None else None
         progress = partial(watcher.progress, "measuring")
         if data is None:
-            figures = evaluate_on_scenes(path, runtime=runtime, precision=precision, progress=progress)
+            figures = evaluate_on_scenes(
+                path, runtime=runtime, precision=precision, json=json, progress=progress
+            )
         else:
             figures = evaluate_on_data(
                 path,
@@ -70,8 +69,7 @@ def evaluate(
                 semantic=semantic,
                 detections=detections,
                 pictures=pictures,
+                json=json,
                 progress=progress,
             )
-    if json:
-        write_report(figures, json)
     (print_scenes if data is None else print_data)(figures)

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from streamseg.addresses import printable
+
 __all__ = ["print_data", "print_scenes"]
 
 COLUMNS = {
@@ -55,15 +57,16 @@ def print_data(figures: dict[str, Any]) -> None:
     judged = {n: f for n, f in figures["per_class"].items() if f["instances"]}
     table = _table("class", ["images", "instances", *COLUMNS])
     for name, of_class in sorted(judged.items(), key=lambda item: -item[1]["instances"]):
-        table.add_row(Text(name), str(of_class["images"]), str(of_class["instances"]), *_cells(of_class))
+        counts = str(of_class["images"]), str(of_class["instances"])
+        table.add_row(Text(printable(name)), *counts, *_cells(of_class))
     table.add_section()
     total = [str(figures["images"]), str(figures["instances"])]
     table.add_row(f"mean of {len(judged)}", *total, *_cells(figures))
     for name, of_stuff in figures.get("per_stuff", {}).items():
-        table.add_row(Text(name), "", "", *_cells(of_stuff))
+        table.add_row(Text(printable(name)), "", "", *_cells(of_stuff))
     console.print(table)
     for line in _lines(figures):
-        console.print(Text(line), soft_wrap=True)
+        console.print(Text(printable(line)), soft_wrap=True)
 
 
 def print_scenes(figures: dict[str, Any]) -> None:
@@ -77,7 +80,7 @@ def print_scenes(figures: dict[str, Any]) -> None:
     table.add_row("id switches", str(figures["id_switches"]))
     console.print(table)
     told = f"{figures['scenes']} scenes, {figures['frames']} frames, {figures['instances']} shapes in them"
-    console.print(Text(f"per cent; {told}; {_how(figures)}"), soft_wrap=True)
+    console.print(Text(printable(f"per cent; {told}; {_how(figures)}")), soft_wrap=True)
 
 
 def _console() -> Console:

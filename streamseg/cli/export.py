@@ -11,6 +11,7 @@ import typer
 
 from streamseg.cli.options import CacheFolder
 from streamseg.cli.progress import shown_on_stderr
+from streamseg.cli.terminal import say
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["export"]
@@ -42,15 +43,15 @@ def export(
             model,
             output,
             weights=weights,
-            input_hw=size_hw_from_text("--size", size) if size else None,
+            input_hw=size_hw_from_text("--size", size) if size is not None else None,
             max_detections=max_detections,
             score_threshold=score_threshold,
             cross_class=cross_class,
-            classes=[name.strip() for name in classes.split(",")] if classes else None,
+            classes=[name.strip() for name in classes.split(",")] if classes is not None else None,
             half_weights=half_weights,
             cache_dir=cache,
             watcher=watcher,
         )
-    typer.echo(
+    say(
         f"{path}: exported and checked against torch; try: streamseg run synthetic --engine {path} -o out.mp4"
     )

@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from streamseg.addresses import printable
+from streamseg.cli.terminal import lines_printable
 from streamseg.errors import StreamsegError
 from streamseg.streaming.job import Job
 from streamseg.streaming.report import headline, status_line, summary, write_summary
@@ -26,7 +26,7 @@ REFRESH_SECONDS = 0.25
 
 
 def run_with_live_line(job: Job) -> int:
-    """Run to the end and return the exit code: 0, or 130 / 143 after SIGINT / SIGTERM.
+    """Run to the end and return the exit code: 0, or 129 / 130 / 143 after SIGHUP / SIGINT / SIGTERM.
 
     A failure is raised after every output is finished and the summary printed.
     """
@@ -34,7 +34,10 @@ def run_with_live_line(job: Job) -> int:
     _say(console, headline(job))
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
-            code = job.run(REFRESH_SECONDS, lambda: live.update(Text(status_line(job)), refresh=True))
+            code = job.run(
+                REFRESH_SECONDS,
+                lambda: live.update(Text(lines_printable(status_line(job))), refresh=True),
+            )
     except BaseException as failure:
         # What ended the run is said first; that its summary failed as well is a note to it.
         try:
@@ -77,7 +80,7 @@ def _conclude(console: Console, job: Job) -> None:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(Text("\n".join(map(printable, text.split("\n")))), soft_wrap=True)
+    console.print(Text(lines_printable(text)), soft_wrap=True)
 
 
 def _print_summary(console: Console, numbers: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from streamseg.cli.options import CacheFolder
 from streamseg.cli.progress import shown_on_stderr
+from streamseg.cli.terminal import say
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["models"]
@@ -24,7 +25,7 @@ def listing(context: typer.Context, cache: CacheFolder = None, verbose: Verbose 
 
     if context.invoked_subcommand is None:
         for line in describe_models(cache):
-            typer.echo(line)
+            say(line)
 
 
 @models.command()

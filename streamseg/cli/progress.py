@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from streamseg.addresses import printable
+from streamseg.cli.terminal import lines_printable
 from streamseg.progress import Watcher
 
 if TYPE_CHECKING:
@@ -27,10 +29,10 @@ class _Shown:
     def say(self, text: str) -> None:
         from rich.text import Text
 
-        self._bar.console.print(Text(text), soft_wrap=True)
+        self._bar.console.print(Text(lines_printable(text)), soft_wrap=True)
 
     def progress(self, what: str, done: float, total: float | None) -> None:
-        self._bar.update(self._task, description=what, completed=done, total=total, visible=True)
+        self._bar.update(self._task, description=printable(what), completed=done, total=total, visible=True)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from streamseg.cli.progress import shown_on_stderr
+from streamseg.cli.terminal import say
 from streamseg.cli.verbosity import Verbose
 from streamseg.errors import ConfigError, MissingDependency
 from streamseg.settings import size_hw_from_text
@@ -51,7 +52,7 @@ def train(
     from streamseg.cli.eval_table import print_data
     from streamseg.jobs.train import TrainOptions, train_on_data
 
-    input_hw = size_hw_from_text("--size", size) if size else None
+    input_hw = size_hw_from_text("--size", size) if size is not None else None
     steps: Literal["cosine", "step"] = "step" if schedule == "step" else "cosine"
     options = TrainOptions(
         data, out, model, val, weights, epochs, minutes, batch, input_hw, resume, seed, steps, device
@@ -63,6 +64,6 @@ def train(
         return
     print_data(figures)
     folder = shlex.quote(str(out))
-    typer.echo(f"streamseg export {folder}/model.pth -o {folder}/model.onnx")
-    typer.echo(f"streamseg eval {folder}/model.onnx --data {folder}/val.json")
-    typer.echo(f"streamseg run VIDEO --engine {folder}/model.onnx -o annotated.mp4")
+    say(f"streamseg export {folder}/model.pth -o {folder}/model.onnx")
+    say(f"streamseg eval {folder}/model.onnx --data {folder}/val.json")
+    say(f"streamseg run VIDEO --engine {folder}/model.onnx -o annotated.mp4")

@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
+from streamseg.cli.terminal import LogFormatter
+
 __all__ = ["Verbose", "is_debugging"]
 
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
 def _set_level(count: int) -> int:
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")  # to stderr
+    handler = logging.StreamHandler()  # to stderr
+    handler.setFormatter(LogFormatter())
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("streamseg").setLevel(_LEVELS[min(count, 2)])
     return count
 

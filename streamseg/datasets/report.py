@@ -8,6 +8,7 @@ from pathlib import Path
 from streamseg.datasets.check import DatasetReport
 from streamseg.datasets.outlines import outline_sheet
 from streamseg.errors import DatasetError
+from streamseg.files import same_file
 from streamseg.pictures import write_picture
 
 __all__ = ["describe_dataset", "write_sheet"]
@@ -34,6 +35,9 @@ def describe_dataset(report: DatasetReport, shown: int) -> Iterator[str]:
 
 def write_sheet(report: DatasetReport, path: Path, count: int) -> None:
     """Write outlines of `count` images, spread over the data set, as a picture. Raises DatasetError."""
+    read = (report.dataset.path, *(image.path for image in report.dataset.images))
+    if any(same_file(path, other) for other in read):
+        raise DatasetError(f"{path}: --sheet is also part of the data and would be overwritten; name another")
     broken = {entry.split(":")[0] for entry in report.broken}
     usable = [i for i in report.dataset.images if i.annotations and str(i.path) not in broken]
     step = max(1, len(usable) // count)

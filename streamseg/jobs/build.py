@@ -15,6 +15,7 @@ from streamseg.jobs.export import export_engine
 from streamseg.jobs.obtain import engine_path
 from streamseg.jobs.rebuild import compile_engine, quantized
 from streamseg.progress import Watcher
+from streamseg.sinks.collisions import planned_files, refuse_collisions
 
 __all__ = ["inspect", "make_engine", "make_onnx", "output_of"]
 
@@ -40,16 +41,23 @@ def make_onnx(recipe: Recipe, folder: Path, cache_dir: str | None, watcher: Watc
 
     One with export options of its own lies in `folder`. Raises what `engine_path` and `export_engine` do.
     """
-    if not recipe.export_options and not recipe.model.endswith(".pth"):
+    path = _exported_path(recipe, folder)
+    if path is None:
         return engine_path(recipe.model, cache_dir, watcher)
-    name = Path(recipe.model).stem + (f"-{recipe.size}" if recipe.size else "")
     return export_engine(
         recipe.model,
-        str(folder / f"{name}.onnx"),
+        str(path),
         **recipe.export_options,
         cache_dir=cache_dir,
         watcher=watcher,
     )
+
+
+def _exported_path(recipe: Recipe, folder: Path) -> Path | None:
+    """Where `make_onnx` puts a file of its own; None where it takes what is there."""
+    if not recipe.export_options and not recipe.model.endswith(".pth"):
+        return None
+    return folder / f"{Path(recipe.model).stem}{f'-{recipe.size}' if recipe.size else ''}.onnx"
 
 
 def make_engine(
@@ -62,6 +70,11 @@ def make_engine(
     """
     options = recipe.options
     _require_packages()
+    named = (recipe.model, recipe.weights, recipe.calibrate, recipe.certify)
+    exported = _exported_path(recipe, output.parent)
+    refuse_collisions(
+        [name for name in named if name], planned_files({"-o": output, "the FP32 export": exported})
+    )
     onnx = make_onnx(recipe, output.parent, cache_dir, watcher)
     compile_engine(options, onnx, output, watcher, cache_dir)
     if recipe.certify is None:

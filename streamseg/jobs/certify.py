@@ -29,6 +29,7 @@ from streamseg.engines.locate import read_info
 from streamseg.engines.sidecar import sidecar_path, write_section
 from streamseg.errors import ConfigError, EngineError
 from streamseg.files import check_file_writable, file_sha256
+from streamseg.sinks.collisions import PlannedOutput, planned_files, refuse_collisions
 from streamseg.sinks.image_sink import ImageSink
 from streamseg.structures import Frame, Result, Tracks
 
@@ -64,8 +65,9 @@ def certify_engine(
     """
     if frames < 1:
         raise ConfigError(f"frames: {frames}, at least 1 is needed")
+    inputs = [str(candidate), str(reference), footage]
+    _check_outputs(inputs, None if is_bundled(candidate) else sidecar_path(candidate), json, pictures)
     _check(candidate, reference, score - margin)
-    _check_outputs(candidate, json)
     sink = ImageSink(pictures, "png") if pictures else None
     full = _precision_of(reference, against_precision)
     with (
@@ -148,12 +150,17 @@ def _check(candidate: Path, reference: Path, least_score: float) -> None:
             )
 
 
-def _check_outputs(candidate: Path, json: Path | None) -> None:
-    """Raise SinkError for what could not be written a minute later."""
-    if not is_bundled(candidate):
-        check_file_writable(sidecar_path(candidate))
-    if json:
-        check_file_writable(json)
+def _check_outputs(
+    inputs: Sequence[str], sidecar: Path | None, json: Path | None, pictures: Path | None
+) -> None:
+    """Raise ConfigError for an output that is an input or another, SinkError for what could not be written
+    a minute later."""
+    planned = planned_files({"the candidate's sidecar": sidecar, "--json": json})
+    folder = [PlannedOutput(str(pictures), "--pictures", is_folder=True)] if pictures else []
+    refuse_collisions(inputs, [*planned, *folder])
+    for path in (sidecar, json):
+        if path:
+            check_file_writable(path)
 
 
 def _class_difference(wanted: tuple[str, ...], have: tuple[str, ...]) -> str:

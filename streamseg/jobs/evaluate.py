@@ -24,11 +24,12 @@ from streamseg.files import check_file_writable, file_sha256, write_failure, wri
 from streamseg.jobs.run import build
 from streamseg.pictures import write_picture
 from streamseg.scene import CLASS_NAME, SyntheticScene
+from streamseg.sinks.collisions import planned_files, refuse_collisions
 from streamseg.streaming.config import load_config
 from streamseg.structures import Result
 from streamseg.version import __version__
 
-__all__ = ["evaluate_on_data", "evaluate_on_scenes", "write_report"]
+__all__ = ["evaluate_on_data", "evaluate_on_scenes"]
 
 Progress = Callable[[int, int], None]
 JPEG_QUALITY = 90
@@ -46,23 +47,30 @@ def evaluate_on_data(
     semantic: Path | None = None,
     detections: Path | None = None,
     pictures: Path | None = None,
+    json: Path | None = None,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, Any]:
     """Figures of an engine on annotated images (docs/eval.md), whatever `read_dataset` reads.
 
     `images`: their folder, where it is not found by itself; `split`: which part of the data, where there are
-    several. `against`: another engine, for the paired
-    difference. `semantic`: a folder for `SemanticMaps`. `detections`: a file for what was found, in COCO's
-    results format; `pictures`: a folder for `worst.jpg`. `progress` is told of images done and of all.
+    several. `against`: another engine, for the paired difference. `semantic`: a folder for `SemanticMaps`.
+    `detections`: a file for what was found, in COCO's results format; `pictures`: a folder for `worst.jpg`;
+    `json`: a file for the figures. `progress` is told of images done and of all.
 
     Raises DatasetError, EngineError, ConfigError, SinkError.
     """
-    if detections:
-        check_file_writable(detections)
-    if pictures:
-        _make_folder(pictures)
+    worst_path = pictures / "worst.jpg" if pictures else None
+    planned = planned_files({"--json": json, "--detections": detections, "--pictures": worst_path})
+    inputs = [engine, data, *([against] if against else [])]
+    refuse_collisions(list(map(str, inputs)), planned)
+    for path in (json, detections):
+        if path:
+            check_file_writable(path)
     left_out: list[str] = []
     dataset = read_dataset(data, images, split=split, left_out=left_out.append)
+    refuse_collisions([str(dataset.path), *(str(image.path) for image in dataset.images)], planned)
+    if pictures:
+        _make_folder(pictures)
     maps = SemanticMaps(semantic) if semantic else None
 
     def measured(path: Path) -> tuple[Evaluation, dict[str, Any]]:
@@ -70,14 +78,16 @@ def evaluate_on_data(
 
     evaluation, figures = measured(engine)
     if detections:
-        write_report(evaluation.detections, detections)
-    if pictures:
-        _write_worst(evaluation, pictures)
+        _write_report(evaluation.detections, detections)
+    if worst_path:
+        _write_worst(evaluation, worst_path)
     figures["data"] = str(dataset.path)
     if against:
         other, others = measured(against)
         compared = asdict(paired_difference(evaluation.tables, other.tables))
         figures["against"] = {key: others[key] for key in ("engine", "engine_sha256", "runtime")} | compared
+    if json:
+        _write_report(figures, json)
     return figures
 
 
@@ -105,9 +115,8 @@ def _record(path: Path, runtime: str, began: float) -> dict[str, Any]:
     }
 
 
-def _write_worst(evaluation: Evaluation, folder: Path) -> None:
+def _write_worst(evaluation: Evaluation, path: Path) -> None:
     sheet = contact_sheet(worst(evaluation.images), evaluation.names)
-    path = folder / "worst.jpg"
     try:
         write_picture(path, sheet, jpeg_quality=JPEG_QUALITY)
     except OSError as error:
@@ -151,14 +160,18 @@ def evaluate_on_scenes(
     precision: str = "auto",
     scenes: int = 3,
     frames: int = 200,
+    json: Path | None = None,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, Any]:
     """Figures of the whole pipeline, from source to sink, on so many frames of each of so many scenes.
 
     All scenes run at once, as several files would, with the settings of `streamseg run`; their seeds are
-    never trained on. Raises EngineError for an engine that does not know the scene's class,
-    Interrupted when a signal ended the run early.
+    never trained on. `json`: a file for the figures. Raises EngineError for an engine that does not know
+    the scene's class, Interrupted when a signal ended the run early, ConfigError, SinkError.
     """
+    refuse_collisions([str(engine)], planned_files({"--json": json}))
+    if json:
+        check_file_writable(json)
     if CLASS_NAME not in read_info(engine).classes:
         raise EngineError(
             f"{engine}: has no class {CLASS_NAME!r}, which the synthetic scene is made of; use --data"
@@ -181,10 +194,13 @@ def evaluate_on_scenes(
     began = time.monotonic()
     if code := job.run():
         raise Interrupted("eval: interrupted; no figures, they would be of a part only", code)
-    return sink.benchmark.summary() | _record(engine, job.runtime, began)
+    figures = sink.benchmark.summary() | _record(engine, job.runtime, began)
+    if json:
+        _write_report(figures, json)
+    return figures
 
 
-def write_report(content: Any, path: Path) -> None:
+def _write_report(content: Any, path: Path) -> None:
     """Write `content` as JSON, all of it or nothing. Raises SinkError."""
     try:
         write_json(path, content, indent=None)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from streamseg.errors import ConfigError, MissingDependency
 from streamseg.progress import Watcher
+from streamseg.sinks.collisions import planned_files, refuse_collisions
 from streamseg.zoo.published import PUBLISHED
 from streamseg.zoo.pull import pull
 
@@ -63,6 +64,8 @@ def export_engine(
 
     if Path(output).suffix != ".onnx":
         raise ConfigError(f"{output}: an engine file ends in .onnx")
+    read = [name for name in (model, weights) if name and Path(name).is_file()]
+    refuse_collisions(read, planned_files({"-o": Path(output)}))
     if model.endswith(".pth"):
         if weights or input_hw:
             raise ConfigError(f"{model}: a streamseg checkpoint has its own weights and size")

@@ -20,6 +20,7 @@ from streamseg.jobs.evaluate import evaluate_on_data
 from streamseg.models.families import family_of
 from streamseg.models.network import Network, build_network
 from streamseg.progress import Watcher
+from streamseg.sinks.collisions import PlannedOutput, planned_files, refuse_collisions
 from streamseg.training.csv_log import CsvLog
 from streamseg.training.mixture import Batch
 from streamseg.training.objective import make_objective
@@ -32,7 +33,7 @@ from streamseg.training.trainer import Observer, train
 
 __all__ = ["TrainOptions", "train_on_data"]
 
-BEST, LAST, LOG, VALIDATION = "model.pth", "last.pth", "log.csv", "val.json"
+BEST, LAST, LOG, VALIDATION, SAMPLES = "model.pth", "last.pth", "log.csv", "val.json", "samples"
 MOST_CHECKS = 10
 MINUTES_PER_CHECK = 3.0
 LOG_EVERY = 10
@@ -101,6 +102,7 @@ def train_on_data(options: TrainOptions, watcher: Watcher) -> dict[str, Any] | N
             raise ConfigError(f"train: --batch {options.batch} cannot be shared by {place.ranks} processes")
         first = place.rank == 0
         data = read_training_data(options.data, options.val, watcher if first else None)
+        _check_outputs(options, data)
         seed_torch(options.seed, place.device)
         network = build_network(options.model, data.classes, options.input_hw)
         _train(options, network, data, place, watcher)
@@ -116,6 +118,18 @@ def _check_folder(options: TrainOptions) -> None:
     if not options.resume and (there or (options.out / BEST).exists()):
         cure = "continue it with --resume, or " if there else ""
         raise ConfigError(f"{options.out}: holds a run already; {cure}name another folder with --out")
+
+
+def _check_outputs(options: TrainOptions, data: TrainingData) -> None:
+    """Raise ConfigError where the run would write over what it reads."""
+    written = {name: options.out / name for name in (BEST, LAST, LOG, VALIDATION)}
+    samples = PlannedOutput(str(options.out / SAMPLES), f"--out's {SAMPLES}", is_folder=True)
+    read = [str(path) for path in (options.data, options.val) if path and not path.is_dir()]
+    if options.weights and options.weights.is_file():
+        read.append(str(options.weights))
+    images = [str(image.path) for image in (*data.train.images, *data.val.images)]
+    planned = planned_files({f"--out's {name}": path for name, path in written.items()})
+    refuse_collisions([*read, *images], [*planned, samples])
 
 
 def _train(
@@ -143,7 +157,7 @@ def _train(
 
 def _prepare_folder(options: TrainOptions, data: TrainingData) -> None:
     try:
-        (options.out / "samples").mkdir(parents=True, exist_ok=True)
+        (options.out / SAMPLES).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainingError(f"{options.out}: cannot be made ({error.strerror})") from error
     write_coco(data.val, options.out / VALIDATION)
@@ -221,7 +235,7 @@ class _Watch(Observer):
         with load_engine(weights) as engine:
             found = mask_ap(engine, val)
             name = f"{progress.iteration:06d}.jpg"
-            write_samples(engine, val, self._out / "samples" / name)
+            write_samples(engine, val, self._out / SAMPLES / name)
         self._table(progress).add(progress, self._rate, found)
         better = found > progress.best
         if better:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from streamseg.errors import ConfigError
 from streamseg.files import same_file
 from streamseg.sinks.image_sink import IMAGE_KINDS
 
-__all__ = ["PlannedOutput", "refuse_collisions"]
+__all__ = ["PlannedOutput", "planned_files", "refuse_collisions"]
 
 
 class PlannedOutput(NamedTuple):
@@ -26,6 +26,11 @@ class PlannedOutput(NamedTuple):
     """How the user asked for it, such as `--jsonl`."""
     is_folder: bool = False
     """For images, of which some may have the name of one that is there."""
+
+
+def planned_files(files: Mapping[str, Path | None]) -> list[PlannedOutput]:
+    """Those of `files`, by the option that asks for each, that are asked for."""
+    return [PlannedOutput(str(path), option) for option, path in files.items() if path]
 
 
 def refuse_collisions(inputs: Sequence[str], outputs: Sequence[PlannedOutput]) -> None:

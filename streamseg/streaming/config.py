@@ -23,6 +23,7 @@ __all__ = [
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 """An empty one is a variable of a script that was never set."""
+Pixels = Annotated[int, Field(ge=1, le=65536)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -57,7 +58,7 @@ class CaptureConfig(Section):
     several."""
     max_backoff_s: Seconds = 10.0
     """The longest pause between two attempts to reach a camera or stream."""
-    size: tuple[int, int] | None = None
+    size: tuple[Pixels, Pixels] | None = None
     """Width and height to ask of a webcam."""
     fps: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Frame rate to ask of a webcam; nominal rate of a folder of images."""

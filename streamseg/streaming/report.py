@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ from streamseg.version import __version__
 
 __all__ = ["headline", "status_line", "summary", "write_summary"]
 
-Captured = Mapping[str, ChannelStats]
-"""What the sources have handed to the engine's stage; read once for all of them."""
+Links = Callable[[str], Mapping[str, ChannelStats]]
+"""Of a part, its channels; each is read once a refresh, however many sources share the part."""
 
 
 def headline(job: Job) -> str:
@@ -44,17 +45,17 @@ def headline(job: Job) -> str:
 
 def status_line(job: Job) -> str:
     """One line for each source: frames, rate, age, drops, and what is wrong if something is."""
-    captured = job.pipeline.channel_stats("segment")
+    links = cache(job.pipeline.channel_stats)
     failures = {failure.part: failure.error for failure in job.pipeline.failures}
-    return "\n".join(_source_line(job, source_id, captured, failures) for source_id in job.streams)
+    return "\n".join(_source_line(job, source_id, links, failures) for source_id in job.streams)
 
 
-def _source_line(job: Job, source_id: str, captured: Captured, failures: Mapping[str, BaseException]) -> str:
+def _source_line(job: Job, source_id: str, links: Links, failures: Mapping[str, BaseException]) -> str:
     name = printable(source_id)
     if failed := failures.get(f"source {source_id!r}"):
         return f"{name}: stopped: {failed}"
     stream = job.streams[source_id]
-    counts = _counts(job, source_id, captured)
+    counts = _counts(job, source_id, links)
     recent = RecentQuantiles.merged(meter.recent for meter in stream.sink_meters.values()).snapshot()
     line = (
         f"{name}: {counts['delivered']} frames, {stream.meter.rate.recent_per_second():.1f} fps, "
@@ -72,18 +73,15 @@ def _source_line(job: Job, source_id: str, captured: Captured, failures: Mapping
     return line
 
 
-def _counts(job: Job, source_id: str, captured: Captured) -> dict[str, int]:
+def _counts(job: Job, source_id: str, links: Links) -> dict[str, int]:
     """Frames captured; delivered, to the sink that got fewest; and lost on the way: `overrun` where the next
     part was slower, `unfinished` at the end."""
-    mailbox = captured[f"{source_id} → segment"]
+    mailbox = links("segment")[f"{source_id} → segment"]
     meters = job.streams[source_id].sink_meters
     part = min(meters, key=lambda name: meters[name].written.value)
     delivered = meters[part].written.value
-    behind = (
-        job.pipeline.channel_stats(f"render {source_id}"),
-        {k: v for k, v in job.pipeline.channel_stats(part).items() if k == f"render {source_id} → {part}"},
-    )
-    overrun = mailbox.overrun + sum(stats.overrun for links in behind for stats in links.values())
+    behind = [*links(f"render {source_id}").values(), links(part)[f"render {source_id} → {part}"]]
+    overrun = mailbox.overrun + sum(stats.overrun for stats in behind)
     return {
         "captured": mailbox.offered,
         "delivered": delivered,
@@ -94,7 +92,7 @@ def _counts(job: Job, source_id: str, captured: Captured) -> dict[str, int]:
 
 def summary(job: Job) -> dict[str, Any]:
     """Plain numbers of the whole run, ready for JSON. Times in milliseconds unless named otherwise."""
-    captured = job.pipeline.channel_stats("segment")
+    links = cache(job.pipeline.channel_stats)
     streams = job.streams.values()
     ages = ages_of(
         (stream.meter for stream in streams),
@@ -110,15 +108,15 @@ def summary(job: Job) -> dict[str, Any]:
         },
         "seconds": round(job.seconds, 3),
         "instances": sum(stream.meter.instances.value for stream in streams),
-        "sources": {source_id: _source_summary(job, source_id, captured) for source_id in job.streams},
+        "sources": {source_id: _source_summary(job, source_id, links) for source_id in job.streams},
         "age_ms": {stage: quantiles.snapshot() for stage, quantiles in ages.items()},
         "pipeline": job.pipeline.snapshot(),
         "outputs": written_paths(job.sinks),
     }
 
 
-def _source_summary(job: Job, source_id: str, captured: Captured) -> dict[str, Any]:
-    counts = _counts(job, source_id, captured)
+def _source_summary(job: Job, source_id: str, links: Links) -> dict[str, Any]:
+    counts = _counts(job, source_id, links)
     stream = job.streams[source_id]
     return {
         "spec": shown(stream.spec),

@@ -131,3 +131,14 @@ def test_stream_with_its_timeout() -> None:
 def test_webcam_that_is_not_there(spec: str) -> None:
     with pytest.raises(SourceError, match=r"/dev/video77 does not exist; (no camera|there are)"):
         open_source(spec, "a")
+
+
+@pytest.mark.parametrize("spec", ["", " "])
+def test_a_source_has_a_name(spec: str) -> None:
+    with pytest.raises(SourceError, match=f"a source without a name, '{spec}'"):
+        open_source(spec, "x")
+
+
+def test_a_name_that_is_too_long() -> None:
+    with pytest.raises(SourceError, match=r"x{200}: cannot be read \(File name too long\)$"):
+        open_source("x" * 256 + ".mp4", "x")

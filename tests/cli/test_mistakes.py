@@ -138,3 +138,34 @@ def test_a_full_disk_keeps_what_was_written_playable(fails, small_disk: Path, tm
     said = fails("run", "long.mp4", "-o", out, code=5)
     assert f"{out}: the disk is full" in said
     assert 25 < frames_in(out) < 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "0", "--engine", "{}"),
+        ("certify", "compact", "--against", "compact", "--on", "{}.mp4"),
+        ("eval", "{}.onnx", "--data", "d.json"),
+        ("data", "check", "{}"),
+        ("build", "{}.onnx"),
+        ("engines", "{}"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_names_longer_than_a_file_may_have(fails, arguments):
+    said = fails(*(argument.format("x" * 300) for argument in arguments), code=2)
+    assert (
+        said == f"streamseg: {'x' * 60}…: the name is too long for the file system; name a file that is there"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("run", "0", "--config", ""), 2),
+        (("eval", "compact", "--against", "", "--data", "d.json"), 4),
+        (("export", "x.pth", "-o", "o.onnx", "--size", ""), 2),
+    ],
+)
+def test_an_option_that_is_empty_is_not_left_out(fails, arguments, code):
+    fails(*arguments, code=code)

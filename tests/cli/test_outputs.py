@@ -45,7 +45,9 @@ def test_nothing_is_overwritten(fails, clip, tmp_path, source, output):
     assert (tmp_path / "e.onnx").read_bytes() == b"engine"
 
 
-@pytest.mark.parametrize("option", ["-o", "--jsonl", "--images", "--summary", "--classes", "--engine"])
+@pytest.mark.parametrize(
+    "option", ["-o", "--jsonl", "--images", "--summary", "--classes", "--engine", "--cache"]
+)
 def test_a_variable_that_was_not_set_is_refused(fails, option):
     assert "at least 1 character" in fails("run", SMALL, option, "", code=2)
 

@@ -60,3 +60,13 @@ def test_a_stream_is_followed_across_the_death_of_its_server(rtsp_server, tmp_pa
     with av.open(str(tmp_path / "out.mp4")) as container:
         sizes = {(frame.width, frame.height) for frame in container.decode(video=0)}
     assert sizes == {(320, 240)}
+
+
+def test_so_many_frames_of_each_camera_and_of_a_file(rtsp_server, streamseg, tmp_path):
+    rtsp_server.start(320, 240)
+    asked = "--max-frames", "8", "--jsonl", "out.jsonl", "--summary", "sum.json"
+    done = streamseg("run", rtsp_server.url, rtsp_server.url, "synthetic?size=160x96", *asked, timeout=120)
+    assert done.returncode == 0, done.stderr
+    sources = json.loads((tmp_path / "sum.json").read_text())["sources"].values()
+    assert [source["sinks"]["jsonl"] for source in sources] == [8, 8, 8]
+    assert len(lines_of(tmp_path / "out.jsonl")) == 24

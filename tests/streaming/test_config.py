@@ -58,6 +58,7 @@ def test_a_lone_source_needs_no_list(write) -> None:
         ("output: {vidoe: a.mp4}", r"unknown key 'output.vidoe' \(did you mean 'video'\?\)"),
         ("score: 1.5", r"run.yaml: score: input should be less than or equal to 1, got 1.5"),
         ("engine: {runtime: cuda}", r"engine.runtime: .*'openvino'.*got 'cuda'"),
+        ("capture: {size: [0, -1]}", r"capture.size.0: input should be greater than or equal to 1, got 0"),
         ("- a", r"run.yaml: expected keys and values, found a list"),
         ("a: [", r"run.yaml line 1: not valid YAML"),
     ],
@@ -69,5 +70,7 @@ def test_a_mistake_is_named_in_one_line(write, text: str, message: str) -> None:
 
 
 def test_a_missing_file_is_named() -> None:
+    with pytest.raises(ConfigError, match="the name of the configuration is empty"):
+        load_config("")
     with pytest.raises(ConfigError, match="nowhere.yaml: cannot read"):
         load_config("nowhere.yaml")

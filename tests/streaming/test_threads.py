@@ -8,7 +8,7 @@ import pytest
 
 from streamseg.engine_contract import EngineInfo, EngineOutputs
 from streamseg.engines.fake_engine import FakeEngine
-from streamseg.errors import SinkError
+from streamseg.errors import SinkError, SourceError
 from streamseg.jobs.stream import ResultStream
 from streamseg.sinks.list_sink import ListSink
 from streamseg.streaming.config import load_config
@@ -156,6 +156,43 @@ def test_so_many_frames_of_a_live_source_come_out_however_many_are_dropped():
     numbers = summary(job)["sources"]["synthetic-1"]
     assert len(kept.results) == numbers["delivered"] == 20
     assert numbers["captured"] > 20
+
+
+def test_so_many_frames_of_each_of_several():
+    kept = [ListSink(), ListSink()]
+    scenes = [SCENE.format(1, 100_000), SCENE.format(2, 100_000)]
+    job_of(scenes, [[sink] for sink in kept], drop="oldest", max_frames=15, latency_s=0.01).run()
+
+    assert [len(sink.results) for sink in kept] == [15, 15]
+
+
+def test_of_several_cameras_one_that_is_off_is_waited_for_and_alone_it_is_an_error(free_port):
+    camera = f"rtsp://127.0.0.1:{free_port}/cam"
+    job = job_of([camera, camera], [[ListSink()], [ListSink()]])
+    lines = []
+
+    def refresh():
+        lines.append(status_line(job))
+        if lines[-1].count("disconnected: ") == 2:
+            job.pipeline.stop()
+
+    assert job.run(0.01, refresh) == 0
+    assert lines[-1].count("connection refused") == 2
+    with pytest.raises(SourceError, match="connection refused"):
+        job_of([camera], [[ListSink()]]).run()
+
+
+def test_what_sources_share_is_read_once_a_refresh(monkeypatch, tmp_path):
+    shared = {"output": {"jsonl": str(tmp_path / "out.jsonl")}}
+    job = job_of([SCENE.format(k, 2) for k in range(4)], [[], [], [], []], **shared)
+    job.run()
+    asked = []
+    real = job.pipeline.channel_stats
+    monkeypatch.setattr(job.pipeline, "channel_stats", lambda part: asked.append(part) or real(part))
+    monkeypatch.setattr(job.pipeline, "snapshot", lambda: pytest.fail("a snapshot of everything"))
+
+    assert status_line(job).count("2 frames") == 4
+    assert sorted(asked) == ["jsonl", *(f"render synthetic-{k}" for k in range(4)), "segment"]
 
 
 @pytest.mark.parametrize("loop", [False, True], ids=["run", "python loop"])

@@ -128,6 +128,7 @@ def test_table(scripts: Any) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_one_line_and_exit_code_2() -> None:
     done = subprocess.run(

@@ -95,6 +95,7 @@ def test_gives_what_fp32_gives_to_half_precision() -> None:
     assert np.abs(half - full).max() > 0
 
 
+@pytest.mark.slow
 def test_a_whole_engine_agrees(tiny_engine_path: Path) -> None:
     """FP16 of the tiny network against FP32, as certificates compare: every instance, scores to 1e-2."""
     from streamseg.compile.quantize import float_model

@@ -74,6 +74,7 @@ def test_every_convolution_of_the_network_and_nothing_else(int8_path: Path, floa
     assert "Softmax" not in readers
 
 
+@pytest.mark.slow
 def test_the_cpu_form_leaves_out_the_relus(float_path: Path, int8_path: Path) -> None:
     """Their range is the convolution's, in the unsigned form; levels are not spent on what they cut off."""
 
@@ -115,6 +116,7 @@ def test_finds_what_the_float_engine_finds(
     assert np.median(agreement.mask_iou) > 0.95
 
 
+@pytest.mark.slow
 def test_mixed_keeps_fpn_and_heads_in_float(float_path: Path, frames: list[Frames], tmp_path: Path) -> None:
     path = quantize(float_path, tmp_path / "mixed.onnx", frames, mixed=True)
     parts = {name.split(".")[1] for name in quantised_weights(path)}

@@ -246,9 +246,8 @@ class TestRemoving:
         pipeline.add_sink("other", other, [items])
         pipeline.start()
         camera.push(*range(10))
-        p.wait_for(
-            lambda: [(s.taken, s.waiting) for s in pipeline.channel_stats("stalled").values()] == [(1, 1)]
-        )
+        stats = lambda: pipeline.channel_stats("stalled").values()  # noqa: E731
+        p.wait_for(lambda: [(s.taken, s.depth, s.waiting) for s in stats()] == [(1, 1, 1)])
         assert pipeline.remove("stalled", timeout=0.0) is False
         p.wait_for(lambda: len(other.it.items) == 10)
         gate.set()

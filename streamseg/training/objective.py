@@ -11,19 +11,23 @@ from streamseg.errors import ConfigError
 from streamseg.models.catalog import resized
 from streamseg.models.config import YolactConfig
 from streamseg.models.network import Network
+from streamseg.models.picodet.config import PicoDetConfig
+from streamseg.models.picodet.network import PicoDet, level_points
 from streamseg.models.priors import make_priors
 from streamseg.models.solo import Solo
 from streamseg.models.solo_config import SoloConfig
 from streamseg.models.solov2 import DynamicHeads
 from streamseg.models.yolact import Yolact
+from streamseg.training.frozen_detector import FrozenDetector
 from streamseg.training.losses import PUBLISHED, SOFT, LossSettings, compute_losses
 from streamseg.training.mixture import Batch
+from streamseg.training.shape_losses import compute_shape_losses
 from streamseg.training.solo_losses import compute_solo_losses
 
-__all__ = ["Objective", "SoloObjective", "YolactObjective", "make_objective", "normalise"]
+__all__ = ["MaskObjective", "Objective", "SoloObjective", "YolactObjective", "make_objective", "normalise"]
 
 
-def normalise(images: Tensor, config: YolactConfig | SoloConfig) -> Tensor:
+def normalise(images: Tensor, config: YolactConfig | SoloConfig | PicoDetConfig) -> Tensor:
     """(B, h, w, 3) uint8 BGR → (B, 3, h, w) float32 RGB as the network expects."""
     mean, std = (torch.tensor(v, device=images.device) for v in (config.mean_rgb, config.std_rgb))
     return ((images.flip(3).float() - mean) / std).permute(0, 3, 1, 2)
@@ -94,6 +98,32 @@ class SoloObjective(Objective):
         size_hw = batch.images.shape[1], batch.images.shape[2]
         config = cast(Solo, self.model).config
         return compute_solo_losses(cast(DynamicHeads, heads), batch, config.grids, size_hw)
+
+
+class MaskObjective(Objective):
+    """The mask branch of a PicoDet whose detector stays as it is, at any size of pictures that it takes."""
+
+    def __init__(self, model: PicoDet, *, mixed: bool) -> None:
+        super().__init__(model, mixed=mixed)
+        for part in model.detector:
+            part.requires_grad_(False)
+        self.detector = FrozenDetector(model, torch.bfloat16 if mixed else torch.float32)
+        self._points: dict[tuple[int, int], Tensor] = {}
+
+    @property
+    def soft_masks(self) -> bool:
+        return True
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The losses of a batch on the model's device."""
+        model = cast(PicoDet, self.model)
+        found = self.detector(self.images(batch))
+        with self.autocast(batch):
+            heads = model.assemble(*found)
+        size_hw = batch.images.shape[1], batch.images.shape[2]
+        if size_hw not in self._points:
+            self._points[size_hw] = level_points(size_hw).to(batch.images.device)
+        return compute_shape_losses(model, heads, self._points[size_hw], batch)
 
 
 def make_objective(model: Network, *, mixed: bool) -> Objective:

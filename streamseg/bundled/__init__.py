@@ -1,0 +1,1 @@
+"""The bundled engines, their cards, and the code that makes and measures them."""

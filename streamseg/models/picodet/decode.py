@@ -1,0 +1,30 @@
+"""From PicoDet's raw heads to scores and boxes (Li et al., "Generalized Focal Loss", 2020)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from streamseg.models.picodet.network import PicoHeads
+
+__all__ = ["boxes_of", "scores_of"]
+
+LEAST = 1e-9
+"""Keeps the root's gradient finite, as in the original."""
+
+
+def scores_of(heads: PicoHeads) -> Tensor:
+    """(B, P, C) in 0…1: the geometric mean of the class's probability and of how well the box lies."""
+    return (heads.logits.sigmoid() * heads.alignment.sigmoid() + LEAST).sqrt()
+
+
+def boxes_of(distribution: Tensor, points: Tensor, input_hw: tuple[int, int]) -> Tensor:
+    """Logits (B, P, 4 · bins) at points (P, 3), see `level_points` → (B, P, 4) x1 y1 x2 y2 relative to the
+    input, not clipped."""
+    weights = distribution.unflatten(2, (4, -1)).softmax(-1)
+    bins = torch.arange(weights.shape[-1], device=weights.device, dtype=weights.dtype)
+    sides = (weights * bins).sum(-1) * points[:, 2:]
+    x, y = points[:, 0], points[:, 1]
+    left, top, right, bottom = sides.unbind(-1)
+    h, w = input_hw
+    return torch.stack(((x - left) / w, (y - top) / h, (x + right) / w, (y + bottom) / h), -1)

@@ -51,11 +51,11 @@ parity: $(VENV)/.dev
 bundled: $(VENV)/.dev
 	@test -d '$(DATA)' || { echo "make bundled DATA=FOLDER [MINUTES=$(MINUTES)] [WEIGHTS=FILE]: docs/compact.md" >&2; exit 2; }
 	mkdir -p $(OUT)
-	$(BIN)/python -m streamseg.training --data '$(DATA)' --minutes $(MINUTES) \
+	$(BIN)/python -m streamseg.bundled.train --data '$(DATA)' --minutes $(MINUTES) \
 		$(if $(WEIGHTS),--weights '$(WEIGHTS)' --seed 7) --out $(OUT)/compact.pth
 	$(BIN)/streamseg export $(OUT)/compact.pth -o $(OUT)/compact.onnx --score-threshold 0.01 --half-weights \
 		--classes $(BUNDLED_CLASSES)
-	$(BIN)/python -m streamseg.evaluation --engine $(OUT)/compact.onnx --data '$(DATA)' --card streamseg/bundled/compact.json
+	$(BIN)/python -m streamseg.bundled.measure --engine $(OUT)/compact.onnx --data '$(DATA)' --card streamseg/bundled/compact.json
 	cp $(OUT)/compact.onnx streamseg/bundled/
 
 benchmark: $(VENV)/.dev

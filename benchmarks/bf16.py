@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.capture.open import open_source
+from streamseg.engine_contract import OUTPUT_NAMES, Engine, EngineOutputs
 from streamseg.engines.agreement import Agreement, compare
-from streamseg.engines.contract import OUTPUT_NAMES, Engine, EngineOutputs
 from streamseg.engines.load import load_engine
 from streamseg.engines.locate import find_engine
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engines.contract import EngineInfo, EngineOutputs
+from streamseg.engine_contract import EngineInfo, EngineOutputs
 from streamseg.engines.fake_engine import FakeEngine
 from streamseg.scene import CLASS_NAME, SceneTruth, SyntheticScene
 

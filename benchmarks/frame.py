@@ -40,11 +40,11 @@ from numpy.typing import NDArray
 
 from streamseg import __version__
 from streamseg.engines.load import load_engine
-from streamseg.models.checkpoint import load_weights
 from streamseg.models.network import build_network
+from streamseg.models.weights.checkpoint import load_weights
 from streamseg.overlay.painter import Painter
 from streamseg.segmenter import Segmenter
-from streamseg.stages import Follow
+from streamseg.streaming.follow import Follow
 from streamseg.structures import Frame
 from streamseg.tracking.config import TrackerConfig
 

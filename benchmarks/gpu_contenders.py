@@ -20,8 +20,9 @@ from streamseg.engines.torch_cuda import CudaRunner
 from streamseg.engines.torch_cuda_module import GpuModule
 from streamseg.engines.torch_engine import GPU_DTYPES
 from streamseg.errors import StreamsegError
-from streamseg.export.module import EngineModule
+from streamseg.models.engine_module import EngineModule
 from streamseg.models.network import build_network
+from streamseg.progress import LogWatcher
 
 __all__ = ["BATCHES", "Contender", "Contenders", "contenders", "gpu_missing", "hardware"]
 
@@ -191,24 +192,14 @@ def _onnxruntime_cuda(path: Path, size: tuple[int, int]) -> Contender:
     return Contender("onnxruntime CUDA FP32", on_host, None, lambda: None)
 
 
-class Silent:
-    """Watches a build without a word."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
-
-    def phase(self, name: str, done: int, total: int) -> None:
-        """Nothing."""
-
-
 def _tensorrt(onnx: Path, precision: str, batches: list[int], folder: Path) -> list[Contender]:
-    from streamseg.engines.build import build_engine
+    from streamseg.compile.build import build_engine
     from streamseg.engines.build_options import BuildOptions
 
     usual = 1 if max(batches) == 1 else 8
     profile = min(batches), min(usual, max(batches)), max(batches)
     options = BuildOptions(precision=precision, batch=profile)  # type: ignore[arg-type]
-    engine = build_engine(onnx, folder / "network.engine", options, Silent())
+    engine = build_engine(onnx, folder / "network.engine", options, LogWatcher())
     return [_tensorrt_contender(engine, graphs) for graphs in (True, False)]
 
 

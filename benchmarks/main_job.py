@@ -27,16 +27,16 @@ import cv2
 import numpy as np
 
 from streamseg import __version__
-from streamseg.app import Job
 from streamseg.capture.file_source import FileSource
-from streamseg.config import load_config
-from streamseg.outputs import open_sinks
 from streamseg.overlay.painter import Painter
-from streamseg.report import summary
 from streamseg.scene import SceneTruth
 from streamseg.segmenter import Segmenter
 from streamseg.sinks.video_sink import VideoSink
-from streamseg.stages import Follow
+from streamseg.streaming.config import load_config
+from streamseg.streaming.follow import Follow
+from streamseg.streaming.job import Job
+from streamseg.streaming.outputs import open_sinks
+from streamseg.streaming.report import summary
 from streamseg.structures import Result
 from streamseg.tracking.config import TrackerConfig
 

@@ -24,20 +24,20 @@ import torch
 from numpy.typing import NDArray
 
 from streamseg.datasets.coco import CocoDataset, CocoImage, read_coco
+from streamseg.engine_contract import EngineOutputs
 from streamseg.engines.base import BaseEngine
-from streamseg.engines.contract import EngineOutputs
 from streamseg.evaluation.checkpoint import mask_ap
-from streamseg.export.module import EngineModule
-from streamseg.models.archive import read_archive
+from streamseg.models.engine_module import EngineModule
 from streamseg.models.network import Network, build_network
-from streamseg.models.solo import Solo
-from streamseg.models.solo_config import SOLO_CONFIGS
+from streamseg.models.solo.config import SOLO_CONFIGS
+from streamseg.models.solo.solo import Solo
+from streamseg.models.weights.archive import read_archive
 from streamseg.training.csv_log import CsvLog
 from streamseg.training.mixture import Batch
 from streamseg.training.objective import make_objective
 from streamseg.training.parallel import joined
-from streamseg.training.schedule import Progress, Settings
-from streamseg.training.single_set import Order, Recipe, stream_batches
+from streamseg.training.schedule import Settings, Standing
+from streamseg.training.single_set import Order, Views, stream_batches
 from streamseg.training.start import start
 from streamseg.training.trainer import Observer, train
 
@@ -73,10 +73,10 @@ class Curve(Observer):
         self._log = log
         self._rate = 0.0
 
-    def stepped(self, progress: Progress, share: float, rate: float) -> None:
+    def stepped(self, progress: Standing, share: float, rate: float) -> None:
         self._rate = rate
 
-    def check(self, progress: Progress, weights: Path) -> None:
+    def check(self, progress: Standing, weights: Path) -> None:
         model = copy.deepcopy(self._model).cpu()
         model.load_state_dict(read_archive(weights)["state_dict"])
         progress.best = mask_ap(ModuleEngine(model), self._dataset)
@@ -130,7 +130,7 @@ def main() -> None:
     resize: Literal["stretch", "fit"] = "stretch" if options.network == "compact" else "fit"
     red, green, blue = (round(value) for value in model.config.mean_rgb)
     objective = make_objective(model, mixed=False)
-    recipe = Recipe(
+    recipe = Views(
         images=dataset.images,
         classes=classes,
         input_hw=model.config.input_hw,

@@ -2,10 +2,10 @@
 
     python benchmarks/parity.py [--reference ../shared/reference] [--out docs/parity.md] [--models NAME …]
 
-For each configuration weights in its published layout are made, loaded through `streamseg.models.layouts`,
-run in torch and, exported, in ONNX Runtime. Where the reference has the original's outputs, both are
-compared with them; where not, with each other. `--results FILE` keeps what was measured: a run that was
-interrupted goes on from there.
+For each configuration weights in its published layout are made, loaded through
+`streamseg.models.weights.layouts`, run in torch and, exported, in ONNX Runtime.
+Where the reference has the original's outputs, both are compared with them; where not, with each
+other. `--results FILE` keeps what was measured: a run that was interrupted goes on from there.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from parity_reference import (
     reference_state,
 )
 
+from streamseg.engine_contract import EngineOutputs
 from streamseg.engines.agreement import compare
 from streamseg.engines.base import BaseEngine
-from streamseg.engines.contract import EngineOutputs
 from streamseg.engines.onnxruntime_engine import OnnxRuntimeEngine
 from streamseg.evaluation.parity import Parity, compare_detections, stretched_instances
-from streamseg.export.module import EngineModule
 from streamseg.export.onnx_export import export
-from streamseg.export.tail import YolactTail
-from streamseg.models.checkpoint import load_weights
+from streamseg.models.engine_module import EngineModule
 from streamseg.models.network import Network, build_network
-from streamseg.models.solo_config import SOLO_CONFIGS
-from streamseg.models.yolact import Yolact
+from streamseg.models.solo.config import SOLO_CONFIGS
+from streamseg.models.weights.checkpoint import load_weights
+from streamseg.models.yolact.tail import YolactTail
+from streamseg.models.yolact.yolact import Yolact
 from streamseg.segmenter import Segmenter, resize_into
 from streamseg.structures import Frame, Instances
 
@@ -191,7 +191,7 @@ def fitted_instances(engine: BaseEngine, image: NDArray[np.uint8]) -> Instances:
 
 
 def measure_onnx(engine: BaseEngine, original: Original, images: tuple[str, ...]) -> Parity:
-    """Detections of the exported file, fed with uint8 frames."""
+    """Findings of the exported file, fed with uint8 frames."""
     total = None
     for name in images:
         image = original.image(name)

@@ -9,8 +9,8 @@ Row = dict[str, Any]
 HEAD = """# Parity with the published implementations
 
 Written by `python benchmarks/parity.py --out docs/parity.md`; `make parity` runs the tests that hold it to
-this. Each configuration's weights are loaded through `streamseg.models.layouts` from a file in the published
-layout; torch is the module, ONNX Runtime the exported file with everything in its graph.
+this. Each configuration's weights are loaded through `streamseg.models.weights.layouts` from a
+file in the published layout; torch is the module, ONNX Runtime the exported file with all in its graph.
 
 ## Against the original's outputs
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from streamseg.evaluation.parity import Detections
+from streamseg.evaluation.parity import Findings
 from streamseg.models.network import build_network
 
 IMAGES = ("scene_a_640x480", "scene_b_375x500", "scene_c_1280x720", "yolact_example_0")
@@ -241,7 +241,7 @@ class Original:
                 return {"loc": z["reg"], "logits": conf, "coeff": z["coeff"], "proto": z["proto"]}
             return {"loc": z["loc"], "conf": z["conf"], "coeff": z["mask"], "proto": z["proto"]}
 
-    def detections(self, name: str, *, rounded: bool) -> Detections:
+    def detections(self, name: str, *, rounded: bool) -> Findings:
         """What the original finds in the exact frame or, rounded, in the frame of an engine."""
         prefix = "det_u8" if rounded and not self.case.from_mmdetection else "det"
         with np.load(self.folder / f"{prefix}_{name}.npz") as z:
@@ -252,16 +252,16 @@ class Original:
             if not self.case.is_solo:
                 # dbolya's own pixel boxes are cut to whole numbers; these are what they were made from.
                 boxes = (z["boxes"] if mmdet else z["det_box"] * edges).clip(0, edges)
-            return Detections(
+            return Findings(
                 classes=z["labels"] if mmdet else z["classes"],
                 scores=z["scores"],
                 xyxy=boxes,
                 masks=np.unpackbits(z["masks_packed"], axis=-1)[..., :width].astype(np.bool_),
             )
 
-    def across_classes(self, name: str, size_hw: tuple[int, int]) -> Detections:
+    def across_classes(self, name: str, size_hw: tuple[int, int]) -> Findings:
         """dbolya's cross-class Fast NMS, in pixels of the network's input; its masks are not stored."""
         with np.load(self.folder / f"det_{name}.npz") as z:
             edges = np.array([size_hw[1], size_hw[0]] * 2, np.float32)
             boxes = (z["cc_det_box"] * edges).clip(0, edges)
-            return Detections(z["cc_det_class"], z["cc_det_score"], boxes, None)
+            return Findings(z["cc_det_class"], z["cc_det_score"], boxes, None)

@@ -16,7 +16,7 @@ import time
 import cv2
 import numpy as np
 
-from streamseg.engines.contract import EngineInfo, EngineOutputs
+from streamseg.engine_contract import EngineInfo, EngineOutputs
 from streamseg.engines.fake_engine import FakeEngine
 from streamseg.segmenter import Segmenter
 from streamseg.structures import Frame

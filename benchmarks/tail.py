@@ -28,8 +28,8 @@ import torch
 from numpy.typing import NDArray
 
 from streamseg.engines.openvino_quiet import openvino
-from streamseg.export import tail
-from streamseg.models.catalog import build_model
+from streamseg.models.yolact import tail
+from streamseg.models.yolact.catalog import build_model
 
 Heads = tuple[NDArray[np.float32], ...]
 FORMS: dict[str, dict[str, Any]] = {

@@ -11,12 +11,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from streamseg.version import __version__
+
 if TYPE_CHECKING:
     from streamseg.errors import StreamsegError
-    from streamseg.streaming import stream
+    from streamseg.jobs.stream import stream
     from streamseg.structures import Frame, Instances, Masks, Result, Tracks
 
-__version__ = "0.1.0"
 __all__ = ["Frame", "Instances", "Masks", "Result", "StreamsegError", "Tracks", "__version__", "stream"]
 
 _HOME = {
@@ -26,7 +27,7 @@ _HOME = {
     "Result": "structures",
     "Tracks": "structures",
     "StreamsegError": "errors",
-    "stream": "streaming",
+    "stream": "jobs.stream",
 }
 
 

@@ -18,6 +18,11 @@ StreamsegError              one line for the user, an exit code for the shell
 └── MissingDependency       an optional package that is not installed
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 __all__ = [
     "CheckpointError",
     "ConfigError",
@@ -33,6 +38,7 @@ __all__ = [
     "SourceTimeout",
     "StreamsegError",
     "TrainingError",
+    "did_you_mean",
 ]
 
 
@@ -94,6 +100,12 @@ class MissingDependency(StreamsegError):
     exit_code = 7
 
     @classmethod
-    def of(cls, package: str, extra: str, purpose: str) -> "MissingDependency":
+    def of(cls, package: str, extra: str, purpose: str) -> MissingDependency:
         """The same sentence everywhere: what is missing, what for, how to install it."""
         return cls(f"{purpose} needs {package}: pip install 'streamseg[{extra}]'")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`did you mean 'X'?` for a message, or nothing when no known name is close."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else ""

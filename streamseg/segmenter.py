@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engines.contract import Engine, EngineInfo, EngineOutputs
+from streamseg.engine_contract import Engine, EngineInfo, EngineOutputs
 from streamseg.errors import EngineError
 from streamseg.structures import Frame, Instances, Masks
 

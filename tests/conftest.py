@@ -1,4 +1,4 @@
-"""Fixtures for every test: shared data, thread leaks, a tiny network and its engine file."""
+"""Fixtures for every test: shared data, thread leaks, a tiny network and its engine file, an oracle."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+
+from streamseg.engine_contract import EngineInfo, EngineOutputs
 
 if TYPE_CHECKING:
-    from streamseg.models.yolact import Yolact
+    from streamseg.models.yolact.yolact import Yolact
 
 TINY_HW = (64, 96)
+ORACLE_HW = (64, 96)
 TINY_CLASSES = ("disc", "square", "star")
 GRACE_SECONDS = 2.0
 
@@ -66,7 +71,7 @@ def cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 def tiny_model() -> Yolact:
     """The compact network for 64×96 pictures and three classes; random weights that do see things."""
     torch = pytest.importorskip("torch", reason="needs the extra `models`")
-    from streamseg.models.catalog import build_model
+    from streamseg.models.yolact.catalog import build_model
 
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(3)
@@ -140,3 +145,41 @@ def rtsp_server(free_port: int) -> Iterator[RtspServer]:
     server = RtspServer(free_port)
     yield server
     server.kill()
+
+
+class OracleEngine:
+    """Finds the square of `box`, as `class_id`, in pictures whose first pixel is bright."""
+
+    runtime = "oracle"
+    box = (16, 8, 48, 40)
+    """x1 y1 x2 y2 of what it finds, in pixels of its input."""
+
+    def __init__(self, classes: tuple[str, ...], class_id: int) -> None:
+        self.info = EngineInfo("oracle", "oracle", classes, "stretch", ORACLE_HW, 1, 0.0)
+        self.class_id = class_id
+        self.frames: NDArray[np.uint8] = np.zeros((0, *ORACLE_HW, 3), np.uint8)
+
+    def submit(self, frames: NDArray[np.uint8]) -> None:
+        self.frames = frames
+
+    def collect(self) -> EngineOutputs:
+        count = (self.frames[:, 0, 0, 0] > 128).astype(np.int32)
+        x1, y1, x2, y2 = self.box
+        masks = np.zeros((len(count), 1, *ORACLE_HW), np.uint8)
+        masks[:, :, y1:y2, x1:x2] = 255
+        boxes = np.array(self.box, np.float32) / [96, 64, 96, 64]
+        return EngineOutputs(
+            np.tile(boxes.astype(np.float32), (len(count), 1, 1)),
+            count[:, None].astype(np.float32) * 0.9,
+            np.full((len(count), 1), self.class_id, np.int32),
+            masks,
+            count,
+        )
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def oracle() -> type[OracleEngine]:
+    return OracleEngine

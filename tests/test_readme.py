@@ -68,7 +68,7 @@ def test_commands_run(line, folder):
 @pytest.mark.timeout(300)
 def test_the_way_from_published_weights_to_a_video(folder):
     torch = pytest.importorskip("torch", reason="needs the extra `models`")
-    from streamseg.models.catalog import build_model
+    from streamseg.models.yolact.catalog import build_model
 
     torch.save(build_model("yolact_r50").state_dict(), folder / "yolact_resnet50_54_800000.pth")
     lines = [c for c in STREAMSEG if "yolact" in c]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamseg.engines.contract import EngineInfo, EngineOutputs
+from streamseg.engine_contract import EngineInfo, EngineOutputs
 from streamseg.engines.fake_engine import FakeEngine
 from streamseg.errors import EngineError
 from streamseg.segmenter import Segmenter

@@ -1,1 +1,1 @@
-"""The bundled engines, their cards, and the code that makes and measures them."""
+"""The engine in the package: its file, its card, and the code that makes and measures both."""

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from streamseg.cli.build_view import shown_build
-from streamseg.cli.fetching import CacheFolder
+from streamseg.cli.options import CacheFolder
+from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["build"]
@@ -34,10 +34,10 @@ def build(
     verbose: Verbose = 0,
 ) -> None:
     """Build SOURCE for TensorRT (or TensorRT-RTX) on this machine, or quantise it for the CPU."""
-    from streamseg.certificate import describe, require_passed
-    from streamseg.engine_build import inspect as inspected
-    from streamseg.engine_build import make_engine, output_of
-    from streamseg.recipes import load_recipe
+    from streamseg.certification.certificate import describe, require_passed
+    from streamseg.compile.recipe import load_recipe
+    from streamseg.jobs.build import inspect as inspected
+    from streamseg.jobs.build import make_engine, output_of
 
     flags = {
         "precision": precision,
@@ -50,7 +50,7 @@ def build(
     }
     recipe = load_recipe(source, {key: value for key, value in flags.items() if value is not None})
     path = output_of(source, output, recipe)
-    with shown_build() as watcher:
+    with shown_on_stderr() as watcher:
         lines = inspected(recipe, watcher, cache) if inspect else []
         certificate = None if inspect else make_engine(recipe, path, watcher, cache)
     for line in lines if inspect else [f"{path}: built"]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from streamseg.cli.fetching import CacheFolder, shown_on_stderr
-from streamseg.cli.frame_progress import frame_progress
+from streamseg.cli.options import CacheFolder
+from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["certify"]
@@ -44,10 +45,10 @@ def certify(
     verbose: Verbose = 0,
 ) -> None:
     """Compare CANDIDATE with a reference on your own footage; exit code 1 unless it passes."""
-    from streamseg.certificate import describe, require_passed
-    from streamseg.certify import certify_engine
-    from streamseg.evaluation.verdict import thresholds_from
-    from streamseg.published import engine_path
+    from streamseg.certification.certificate import describe, require_passed
+    from streamseg.certification.verdict import thresholds_from
+    from streamseg.jobs.certify import certify_engine
+    from streamseg.jobs.obtain import engine_path
 
     limits = thresholds_from(
         max_missed=max_missed,
@@ -59,7 +60,6 @@ def certify(
     )
     with shown_on_stderr() as watcher:
         path, reference = (engine_path(name, cache, watcher) for name in (candidate, against))
-    with frame_progress("comparing") as on_frame:
         certificate = certify_engine(
             path,
             reference,
@@ -73,7 +73,7 @@ def certify(
             against_precision=against_precision,
             pictures=pictures,
             json=json,
-            on_frame=on_frame,
+            on_frame=partial(watcher.progress, "comparing"),
         )
     for line in describe(certificate):
         typer.echo(line)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from streamseg.cli.frame_progress import frame_progress
+from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["data"]
@@ -39,11 +40,12 @@ def check(
 
     require_dataset_packages("streamseg data check")
     from streamseg.datasets.check import check_dataset
-    from streamseg.datasets.report import describe, write_sheet
+    from streamseg.datasets.report import describe_dataset, write_sheet
 
-    with frame_progress("checking") as progress:
-        report = check_dataset(path, images, split=split, on_image=progress)
-    for line in describe(report, SHOWN):
+    with shown_on_stderr() as watcher:
+        on_image = partial(watcher.progress, "checking")
+        report = check_dataset(path, images, split=split, on_image=on_image)
+    for line in describe_dataset(report, SHOWN):
         typer.echo(line)
     if sheet:
         write_sheet(report, sheet, ON_SHEET)

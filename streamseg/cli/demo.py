@@ -21,7 +21,7 @@ def demo(
 ) -> None:
     """Run the main job and say where its results are."""
     from streamseg.cli.live_view import run_with_live_line
-    from streamseg.demo import prepare
+    from streamseg.jobs.demo import prepare
 
     demonstration = prepare(source, out, frames)
     code = run_with_live_line(demonstration.job)

@@ -11,7 +11,7 @@ __all__ = ["doctor"]
 
 def doctor(verbose: Verbose = 0) -> None:
     """Print what this machine can do, and the command that installs what it cannot."""
-    from streamseg.doctor import examine
+    from streamseg.jobs.doctor import examine
 
     findings = examine()
     for finding in findings:

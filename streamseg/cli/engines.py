@@ -16,7 +16,7 @@ def engines(
     verbose: Verbose = 0,
 ) -> None:
     """List the bundled engines and those in a folder, with their classes and measured mask AP."""
-    from streamseg.engine_files import describe_engines
+    from streamseg.jobs.engines import describe_engines
 
     for line in describe_engines(folder):
         typer.echo(line)

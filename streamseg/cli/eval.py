@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from streamseg.cli.fetching import CacheFolder, shown_on_stderr
-from streamseg.cli.frame_progress import frame_progress
+from streamseg.cli.options import CacheFolder
+from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 from streamseg.errors import ConfigError
 
@@ -44,8 +45,8 @@ def evaluate(
         raise ConfigError("eval: either --data FILE with its options, or --synthetic, with neither of them")
     require_packages()
     from streamseg.cli.eval_table import print_data, print_scenes
-    from streamseg.evaluate import evaluate_on_data, evaluate_on_scenes, write_report
-    from streamseg.published import engine_path
+    from streamseg.jobs.evaluate import evaluate_on_data, evaluate_on_scenes, write_report
+    from streamseg.jobs.obtain import engine_path
     from streamseg.sinks.base import check_file_writable
 
     if json:
@@ -53,7 +54,7 @@ def evaluate(
     with shown_on_stderr() as watcher:
         path = engine_path(engine, cache, watcher)
         other = engine_path(against, cache, watcher) if against else None
-    with frame_progress("measuring") as progress:
+        progress = partial(watcher.progress, "measuring")
         if data is None:
             figures = evaluate_on_scenes(path, runtime=runtime, precision=precision, progress=progress)
         else:

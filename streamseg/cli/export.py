@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from streamseg.cli.fetching import CacheFolder, shown_on_stderr
+from streamseg.cli.options import CacheFolder
+from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["export"]
@@ -30,18 +31,19 @@ def export(
     verbose: Verbose = 0,
 ) -> None:
     """Write MODEL with everything after the network in the graph, checked against torch."""
-    from streamseg.engine_files import export_engine
+    from streamseg.jobs.export import export_engine
+    from streamseg.settings import size_hw_from_text
 
     with shown_on_stderr() as watcher:
         path = export_engine(
             model,
             output,
             weights=weights,
-            size=size,
+            input_hw=size_hw_from_text("--size", size) if size else None,
             max_detections=max_detections,
             score_threshold=score_threshold,
             cross_class=cross_class,
-            classes=classes,
+            classes=[name.strip() for name in classes.split(",")] if classes else None,
             half_weights=half_weights,
             cache_dir=cache,
             watcher=watcher,

@@ -9,8 +9,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from streamseg.app import Job
-from streamseg.report import headline, status_line, summary, write_summary
+from streamseg.streaming.job import Job
+from streamseg.streaming.report import headline, status_line, summary, write_summary
 
 __all__ = ["run_with_live_line"]
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from streamseg.cli.fetching import CacheFolder, shown_on_stderr
+from streamseg.cli.options import CacheFolder
+from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["models"]
@@ -37,7 +38,7 @@ def pull(
     verbose: Verbose = 0,
 ) -> None:
     """Download published weights into the cache, or verify those that are there, and print their path."""
-    from streamseg.zoo.catalog import find
+    from streamseg.zoo.published import find
     from streamseg.zoo.pull import pull as pull_weights
 
     with shown_on_stderr() as watcher:
@@ -50,7 +51,7 @@ def pull(
 @models.command()
 def path(name: Name, cache: CacheFolder = None, verbose: Verbose = 0) -> None:
     """Print where pulled weights are; an error, with the place they belong, when they are not there."""
-    from streamseg.zoo.catalog import find
+    from streamseg.zoo.published import find
     from streamseg.zoo.pull import existing
 
     typer.echo(existing(find(name), cache).path)

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from streamseg.cli.fetching import CacheFolder, shown_on_stderr
+from streamseg.cli.options import CacheFolder
+from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 
 __all__ = ["run"]
@@ -51,9 +52,9 @@ def run(
     verbose: Verbose = 0,
 ) -> None:
     """Outline and follow every object of a video, camera or stream."""
-    from streamseg.app import build
     from streamseg.cli.live_view import run_with_live_line
-    from streamseg.config import load_config
+    from streamseg.jobs.run import build
+    from streamseg.streaming.config import load_config
 
     more = {"cache": cache, "allow_failed_certificate": allow_failed, "rebuild": rebuild}
     flags = {

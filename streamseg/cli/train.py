@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 from streamseg.errors import ConfigError, MissingDependency
+from streamseg.settings import size_hw_from_text
 
 __all__ = ["train"]
 
@@ -46,16 +49,15 @@ def train(
     if schedule not in ("cosine", "step"):
         raise ConfigError(f"--schedule {schedule}: expected cosine or step")
     from streamseg.cli.eval_table import print_data
-    from streamseg.cli.train_progress import train_progress
-    from streamseg.engine_files import parse_size
-    from streamseg.train import TrainOptions, train_on_data
+    from streamseg.jobs.train import TrainOptions, train_on_data
 
-    input_hw = parse_size(size) if size else None
+    input_hw = size_hw_from_text("--size", size) if size else None
     steps: Literal["cosine", "step"] = "step" if schedule == "step" else "cosine"
     options = TrainOptions(
         data, out, model, val, weights, epochs, minutes, batch, input_hw, resume, seed, steps, device
     )
-    with train_progress() as watcher:
+    # Of the processes that torchrun starts the first one draws.
+    with shown_on_stderr(bar=os.environ.get("RANK", "0") == "0") as watcher:
         figures = train_on_data(options, watcher)
     if figures is None:
         return

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from streamseg.datasets.coco import CocoImage, read_image
 from streamseg.overlay.palette import PALETTE, Colour
 
-__all__ = ["contact_sheet"]
+__all__ = ["outline_sheet"]
 
 TILE_HW = (270, 360)
 COLUMNS = 4
 TEXT_PX = 14
 
 
-def contact_sheet(images: Sequence[CocoImage], classes: Sequence[str]) -> NDArray[np.uint8]:
+def outline_sheet(images: Sequence[CocoImage], classes: Sequence[str]) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 BGR: the images in a grid, every object outlined and named, crowds in grey."""
     tiles = [_tile(image, classes) for image in images]
     tiles += [np.zeros((*TILE_HW, 3), np.uint8)] * (-len(tiles) % COLUMNS)

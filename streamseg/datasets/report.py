@@ -8,13 +8,13 @@ from pathlib import Path
 import cv2
 
 from streamseg.datasets.check import DatasetReport
-from streamseg.datasets.outlines import contact_sheet
+from streamseg.datasets.outlines import outline_sheet
 from streamseg.errors import DatasetError
 
-__all__ = ["describe", "write_sheet"]
+__all__ = ["describe_dataset", "write_sheet"]
 
 
-def describe(report: DatasetReport, shown: int) -> Iterator[str]:
+def describe_dataset(report: DatasetReport, shown: int) -> Iterator[str]:
     """Lines for a terminal; of what is broken, the first `shown` entries."""
     dataset = report.dataset
     crowds = f", {report.crowds} crowds" if report.crowds else ""
@@ -42,7 +42,7 @@ def write_sheet(report: DatasetReport, path: Path, count: int) -> None:
         raise DatasetError(f"{path}: no image with a readable object to draw")
     done, encoded = cv2.imencode(
         path.suffix if path.suffix in (".png", ".jpg") else ".png",
-        contact_sheet(usable[::step][:count], report.dataset.classes),
+        outline_sheet(usable[::step][:count], report.dataset.classes),
     )
     try:
         path.write_bytes(encoded.tobytes() if done else b"")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engines.contract import EngineOutputs
+from streamseg.engine_contract import EngineOutputs
 
 __all__ = ["Agreement", "compare"]
 

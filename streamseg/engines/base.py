@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engines.contract import EngineInfo, EngineOutputs
+from streamseg.engine_contract import EngineInfo, EngineOutputs
 from streamseg.errors import EngineError
 
 __all__ = ["BaseEngine"]

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg.engine_contract import EngineInfo, EngineOutputs
 from streamseg.engines.base import BaseEngine
-from streamseg.engines.contract import EngineInfo, EngineOutputs
 
 __all__ = ["FakeEngine"]
 

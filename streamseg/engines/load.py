@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from streamseg.engines.contract import Engine
+from streamseg.engine_contract import Engine
 from streamseg.engines.locate import read_info
-from streamseg.errors import ConfigError, EngineError, MissingDependency
+from streamseg.errors import ConfigError, EngineError, MissingDependency, did_you_mean
 
 __all__ = ["RUNTIMES", "RuntimeStatus", "available_runtimes", "load_engine"]
 
@@ -117,8 +116,9 @@ def load_engine(
 
 def _named(name: str, path: Path) -> Runtime:
     if name not in RUNTIMES:
-        near = get_close_matches(name, RUNTIMES, n=1, cutoff=0)
-        raise ConfigError(f"runtime {name!r}: unknown; did you mean {near[0]!r}? auto, {', '.join(RUNTIMES)}")
+        hint = did_you_mean(name, RUNTIMES)
+        known = ", ".join(["auto", *RUNTIMES])
+        raise ConfigError(f"runtime {name!r}: unknown; {hint + ' ' if hint else ''}known: {known}")
     runtime = RUNTIMES[name]
     if not _installed(name):
         raise MissingDependency(f"runtime {name}: not installed; {runtime.install}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
-from streamseg.engines.contract import INPUT_NAME, OUTPUT_NAMES, EngineInfo, info_from_metadata
-from streamseg.errors import EngineError, MissingDependency, NotAnEngine
+from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES, EngineInfo, info_from_metadata
+from streamseg.engines.fingerprint import read_fingerprint
+from streamseg.errors import EngineError, MissingDependency, NotAnEngine, did_you_mean
 
 __all__ = ["find_engine", "list_engines", "read_info"]
 
@@ -38,8 +38,8 @@ def find_engine(name_or_path: str | Path, published: Iterable[str] = ()) -> Path
     if path.is_dir():
         raise EngineError(f"{path}: a folder; name an engine file in it")
     others = list(published)
-    near = get_close_matches(path.stem, [*bundled, *others], n=1, cutoff=0.7)
-    hint = f"did you mean {near[0]!r}?" if near else f"bundled engines: {', '.join(bundled) or 'none'}"
+    near = did_you_mean(path.stem, [*bundled, *others])
+    hint = near or f"bundled engines: {', '.join(bundled) or 'none'}"
     if others and not near:
         hint += "; published ones: streamseg models"
     raise EngineError(f"{path}: no such engine file; {hint}")
@@ -59,8 +59,6 @@ def read_info(path: str | Path) -> EngineInfo:
 
             return info_from_checkpoint(path)
         case ".engine":
-            from streamseg.engines.fingerprint import read_fingerprint
-
             return read_fingerprint(path).info
         case suffix:
             raise NotAnEngine(

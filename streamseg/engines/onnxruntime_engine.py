@@ -9,8 +9,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs
 from streamseg.engines.base import BaseEngine
-from streamseg.engines.contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs
 from streamseg.engines.locate import read_info
 from streamseg.errors import ConfigError, EngineError
 

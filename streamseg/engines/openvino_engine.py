@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs
 from streamseg.engines.base import BaseEngine
-from streamseg.engines.contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs
 from streamseg.engines.locate import read_info
 from streamseg.engines.openvino_deform import deform_conv_extension
 from streamseg.engines.openvino_quiet import openvino

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs
 from streamseg.engines.base import BaseEngine
-from streamseg.engines.contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs
 from streamseg.engines.cuda_memory import CudaResources, call, cudart, gpu_problem, pinned
 from streamseg.engines.fingerprint import Fingerprint, read_fingerprint, rebuild_command, stale
 from streamseg.engines.machine import Machine, this_machine

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from streamseg.engines.contract import INPUT_NAME, OUTPUT_NAMES
+from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES
 from streamseg.engines.cuda_memory import CudaResources, call, cudart
 from streamseg.engines.tensorrt_api import is_rtx, new_logger, tensorrt_module
 from streamseg.errors import EngineError, NotAnEngine

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from streamseg.engines.contract import EngineOutputs
+from streamseg.engine_contract import EngineOutputs
 from streamseg.errors import EngineError
 
 __all__ = ["CudaRunner"]

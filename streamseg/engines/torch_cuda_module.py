@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from streamseg.export.module import EngineModule
-from streamseg.export.tail import InstanceTensors
 from streamseg.models.deform import DeformConv
+from streamseg.models.engine_module import EngineModule
+from streamseg.models.instance_tensors import InstanceTensors
 
 __all__ = ["GpuModule"]
 

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from streamseg.engine_contract import EngineInfo, EngineOutputs
 from streamseg.engines.base import BaseEngine
-from streamseg.engines.contract import EngineInfo, EngineOutputs
 from streamseg.errors import ConfigError, EngineError
-from streamseg.export.module import EngineModule
-from streamseg.models.checkpoint import load_checkpoint
+from streamseg.models.engine_module import EngineModule
+from streamseg.models.weights.checkpoint import load_checkpoint
 
 __all__ = ["TorchEngine", "info_from_checkpoint"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 
 from streamseg.datasets.coco import CocoDataset
-from streamseg.engines.contract import Engine
+from streamseg.engine_contract import Engine
 from streamseg.errors import TrainingError
 from streamseg.evaluation.coco import Subset, evaluate
 from streamseg.evaluation.contact_sheet import contact_sheet

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from streamseg.datasets.coco import CocoImage
-from streamseg.engines.contract import Engine
+from streamseg.engine_contract import Engine
 from streamseg.errors import DatasetError
 from streamseg.evaluation.average_precision import AveragePrecision, Entry, Judge, results, truth_entry
 from streamseg.evaluation.detect import segmented

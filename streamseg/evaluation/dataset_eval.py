@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from streamseg.datasets.coco import CocoDataset, CocoImage
-from streamseg.engines.contract import Engine
+from streamseg.engine_contract import Engine
 from streamseg.errors import DatasetError
 from streamseg.evaluation.average_precision import (
     AREAS,
@@ -21,11 +21,11 @@ from streamseg.evaluation.average_precision import (
     truth_entry,
 )
 from streamseg.evaluation.boundary_iou import region_from_rle
-from streamseg.evaluation.calibration import calibration
 from streamseg.evaluation.class_match import ClassMatch, match_classes
 from streamseg.evaluation.detect import segmented
 from streamseg.evaluation.match_table import MatchTable, match_tables
 from streamseg.evaluation.panoptic import Category, LabelMap, PanopticQuality, Quality
+from streamseg.evaluation.score_calibration import calibration
 from streamseg.evaluation.semantic import SemanticMaps
 from streamseg.masks import FrameMasks
 from streamseg.structures import Instances

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from streamseg.datasets.coco import CocoImage, LeftOut, read_image
-from streamseg.engines.contract import Engine
+from streamseg.engine_contract import Engine
 from streamseg.errors import DatasetError
 from streamseg.segmenter import Segmenter
 from streamseg.structures import Frame, Instances

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engines.contract import EngineOutputs
+from streamseg.engine_contract import EngineOutputs
 from streamseg.masks import full_frame
 from streamseg.structures import Instances, Masks
 
-__all__ = ["Detections", "Parity", "compare_detections", "stretched_instances"]
+__all__ = ["Findings", "Parity", "compare_detections", "stretched_instances"]
 
 SCORE, PIXELS, MASK_IOU = 1e-3, 1.0, 0.99
 """What a detection may differ by and still be the same one."""
@@ -20,7 +20,7 @@ SAME_MASK = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Detections:
+class Findings:
     """What the published implementation found, in pixels of the picture."""
 
     classes: NDArray[np.int64]
@@ -38,11 +38,11 @@ class Parity:
     """Pairs of one picture, or of several added up."""
 
     expected: int
-    """Detections of the published implementation."""
+    """Findings of the published implementation."""
     equal: int
     """Those with a partner of their class within the three tolerances."""
     found: int
-    """Detections here."""
+    """Findings here."""
     score: float
     """Largest difference of a score in a pair whose boxes agree."""
     pixels: float
@@ -86,7 +86,7 @@ def stretched_instances(outputs: EngineOutputs, frame_hw: tuple[int, int]) -> In
     return Instances(xyxy, outputs.scores[0, :count], outputs.classes[0, :count], masks)
 
 
-def compare_detections(expected: Detections, found: Instances) -> Parity:
+def compare_detections(expected: Findings, found: Instances) -> Parity:
     """Pair by class and nearest box, one to one, or, where there are no boxes, by class and best mask.
 
     Masks are upsampled by `streamseg.masks`.
@@ -105,7 +105,7 @@ def compare_detections(expected: Detections, found: Instances) -> Parity:
 
 
 def _partner(
-    expected: Detections, k: int, found: Instances, candidates: NDArray[np.intp]
+    expected: Findings, k: int, found: Instances, candidates: NDArray[np.intp]
 ) -> tuple[int | None, float]:
     """Which of `candidates` expected instance `k` is, if any, and by how many pixels their boxes differ."""
     if not len(candidates):
@@ -124,11 +124,11 @@ def _mask_iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     return int(np.count_nonzero(a & b)) / max(int(np.count_nonzero(a | b)), 1)
 
 
-def _name(expected: Detections, k: int) -> str:
+def _name(expected: Findings, k: int) -> str:
     return f"class {expected.classes[k]}, score {expected.scores[k]:.4f}"
 
 
-def _pair(expected: Detections, k: int, found: Instances, partner: int, pixels: float) -> Parity:
+def _pair(expected: Findings, k: int, found: Instances, partner: int, pixels: float) -> Parity:
     score = abs(float(found.score[partner]) - float(expected.scores[k]))
     wrong_score = (f"{_name(expected, k)}: score differs by {score:.1e}",) if score > SCORE else ()
     alike = Parity(1, int(not wrong_score), 0, score, pixels, 1.0, differing=wrong_score)

@@ -1,1 +1,1 @@
-"""Network + fused tail → one ONNX file that meets the engine contract."""
+"""torch → one ONNX file that meets the engine contract, and the check of it."""

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs
 from streamseg.engines.agreement import Agreement, compare
-from streamseg.engines.contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs
 from streamseg.errors import ExportError
-from streamseg.export.module import EngineModule
+from streamseg.models.engine_module import EngineModule
 
 __all__ = ["FULL", "HALF", "Tolerance", "check_export", "sample_frames"]
 

@@ -15,10 +15,10 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from streamseg.engines.contract import INPUT_NAME, OUTPUT_NAMES, metadata_from_info
+from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES, metadata_from_info
 from streamseg.errors import ExportError
 from streamseg.export.check import FULL, HALF, check_export
-from streamseg.export.module import EngineModule
+from streamseg.models.engine_module import EngineModule
 from streamseg.models.network import Network
 
 __all__ = ["export"]

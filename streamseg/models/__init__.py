@@ -1,1 +1,1 @@
-"""Networks: from a normalised picture to raw heads. Everything after them is in `streamseg.export`."""
+"""Networks with their tails: from frames to instances, one folder per family."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from streamseg.models.catalog import CONFIGS, build_model
 from streamseg.models.picodet.config import PICODET_CONFIGS, picodet_resized
 from streamseg.models.picodet.network import PicoDet
-from streamseg.models.solo import Solo
-from streamseg.models.solo_config import SOLO_CONFIGS, solo_resized
-from streamseg.models.yolact import Yolact
+from streamseg.models.solo.config import SOLO_CONFIGS, solo_resized
+from streamseg.models.solo.solo import Solo
+from streamseg.models.yolact.catalog import CONFIGS, build_model
+from streamseg.models.yolact.yolact import Yolact
 
 __all__ = ["NETWORK_NAMES", "Network", "build_network"]
 

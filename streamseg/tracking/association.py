@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 
 from streamseg.geometry import box_iou
 
-__all__ = ["Pairs", "Rank", "Stage", "associate", "best_pairs", "enlarged", "gap_buffer"]
+__all__ = ["Pairs", "Rank", "Round", "associate", "best_pairs", "enlarged", "gap_buffer"]
 
 Indices = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -32,7 +32,7 @@ BUFFER_PER_STEP, MAX_BUFFER = 0.1, 0.3
 _LEAST_RANK = 1e-3
 
 
-class Stage(NamedTuple):
+class Round(NamedTuple):
     """Who is matched with whom, and how close they must be."""
 
     tracks: NDArray[np.bool_]
@@ -67,7 +67,7 @@ def enlarged(xyxy: Floats, share: float) -> Floats:
     return np.concatenate((xyxy[:, :2] - margin, xyxy[:, 2:] + margin), axis=1)
 
 
-def associate(predicted: Floats, found: Floats, stages: Sequence[Stage], rank: Rank) -> Pairs:
+def associate(predicted: Floats, found: Floats, stages: Sequence[Round], rank: Rank) -> Pairs:
     """Pair boxes of tracks (T, 4) and detections (M, 4), stage after stage.
 
     Who is paired takes no part in the stages after.

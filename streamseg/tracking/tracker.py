@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streamseg.structures import Instances, Tracks, TrackState
 from streamseg.tracking import motion
-from streamseg.tracking.association import Pairs, Stage, associate, gap_buffer
+from streamseg.tracking.association import Pairs, Round, associate, gap_buffer
 from streamseg.tracking.clock import StepClock
 from streamseg.tracking.config import TrackerConfig
 from streamseg.tracking.detections import Detections, detections_from_instances, outline_iou
@@ -109,11 +109,11 @@ class Tracker:
         same_class = table.class_id[:, None] == found.class_id
         buffer = gap_buffer(clock.step, clock.pace_seconds)
         stages = (
-            Stage(confirmed, good, config.gate_iou, buffer),
+            Round(confirmed, good, config.gate_iou, buffer),
             # Before a newcomer is believed, a track that moved oddly gets a second look.
-            Stage(confirmed, good, config.gate_iou, buffer + _SECOND_LOOK_BUFFER, same_class),
-            Stage(confirmed & just_seen, ~good, config.low_gate_iou, buffer),
-            Stage(~confirmed, good, config.gate_iou, buffer),
+            Round(confirmed, good, config.gate_iou, buffer + _SECOND_LOOK_BUFFER, same_class),
+            Round(confirmed & just_seen, ~good, config.low_gate_iou, buffer),
+            Round(~confirmed, good, config.gate_iou, buffer),
         )
         return associate(
             motion.boxes_of(table.state), found.xyxy, stages, lambda t, d, iou: self._rank(found, t, d, iou)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.training.canvas import Canvas, Region
+from streamseg.training.canvas import Canvas, Patch
 from streamseg.training.photos import Item, Photo
 
 __all__ = [
@@ -110,13 +110,13 @@ def warp(
     return np.asarray(warped, np.uint8)
 
 
-def region_of_item(item: Item, matrix: Matrix, size_hw: tuple[int, int]) -> Region:
+def region_of_item(item: Item, matrix: Matrix, size_hw: tuple[int, int]) -> Patch:
     """The item's region after `matrix`."""
     rings = [polygon @ matrix[:, :2].T + matrix[:, 2] for polygon in item.polygons]
     areas = [float(cv2.contourArea(ring.astype(np.float32), oriented=True)) for ring in rings]
     # Holes run the other way round than what they are in.
     whole = abs(sum(areas)) if item.even_odd else sum(abs(area) for area in areas)
-    return Region(item.class_id, item.ignore, fill(rings, size_hw, even_odd=item.even_odd), whole)
+    return Patch(item.class_id, item.ignore, fill(rings, size_hw, even_odd=item.even_odd), whole)
 
 
 def fill(
@@ -178,7 +178,7 @@ def paste_sprite(
     colours = warp(bgr, matrix, size_hw, FILL_BGR)
     cover = warp(alpha, matrix, size_hw, (0,))
     mask = np.where(cover >= 128, 255, 0).astype(np.uint8)
-    canvas.paste(colours, cover, Region(class_id, False, mask, float((alpha >= 128).sum())))
+    canvas.paste(colours, cover, Patch(class_id, False, mask, float((alpha >= 128).sum())))
 
 
 def jitter_colours(rng: Rng, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Canvas", "Region", "Sample"]
+__all__ = ["Canvas", "Patch", "Sample"]
 
 MIN_VISIBLE_SHARE = 0.25
 MIN_AREA_PX = 24
@@ -16,7 +16,7 @@ MIN_AREA_PX = 24
 
 
 @dataclass(slots=True, eq=False)
-class Region:
+class Patch:
     """An object on a canvas: what is visible of it, and how much there was."""
 
     class_id: int
@@ -57,10 +57,10 @@ class Canvas:
 
     image: NDArray[np.uint8]
     counted: NDArray[np.bool_]
-    regions: list[Region] = field(default_factory=list)
+    regions: list[Patch] = field(default_factory=list)
     name: str = ""
 
-    def paste(self, colours: NDArray[np.uint8], alpha: NDArray[np.uint8], region: Region) -> None:
+    def paste(self, colours: NDArray[np.uint8], alpha: NDArray[np.uint8], region: Patch) -> None:
         """Lay an object over everything: `colours` (H, W, 3) where `alpha` (H, W) uint8 says so."""
         weight = alpha[..., None].astype(np.uint16)
         mixed = (colours * weight + self.image * (255 - weight) + 127) // 255
@@ -75,7 +75,7 @@ class Canvas:
         `interpolation`, cv2's, brings masks to `mask_hw`: by area, or INTER_LINEAR as the originals did.
         """
         h, w = self.image.shape[:2]
-        kept: list[Region] = []
+        kept: list[Patch] = []
         boxes, ignored = [], []
         for region in self.regions:
             x, y, bw, bh = cv2.boundingRect(region.mask)

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from streamseg.errors import TrainingError
-from streamseg.training.schedule import Progress
+from streamseg.training.schedule import Standing
 
 __all__ = ["CsvLog"]
 
@@ -31,7 +31,7 @@ class CsvLog:
         if self._columns:
             self._write("w", self._rows, header=True)
 
-    def add(self, progress: Progress, rate: float, mask_ap: float | None = None) -> None:
+    def add(self, progress: Standing, rate: float, mask_ap: float | None = None) -> None:
         """Add a line. Raises TrainingError."""
         seconds = max(progress.elapsed_s, 1e-9)
         row = {

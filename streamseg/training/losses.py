@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, smooth_l1_loss
 
-from streamseg.models.yolact import RawHeads
+from streamseg.models.yolact.yolact import RawHeads
 from streamseg.training.matching import Match, encode, match
 from streamseg.training.mixture import Batch
 

@@ -37,14 +37,14 @@ def intersection(a: Tensor, b: Tensor) -> Tensor:
     return (high - low).clamp(min=0).prod(dim=2)
 
 
-def area(boxes: Tensor) -> Tensor:
+def areas(boxes: Tensor) -> Tensor:
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
     """(n, m) of boxes (n, 4) and (m, 4) given by corners; 0 where neither has an area."""
     shared = intersection(a, b)
-    return shared / (area(a)[:, None] + area(b)[None] - shared).clamp(min=1e-9)
+    return shared / (areas(a)[:, None] + areas(b)[None] - shared).clamp(min=1e-9)
 
 
 def match(priors: Tensor, boxes: Tensor, classes: Tensor, ignored: Tensor) -> Match:
@@ -58,14 +58,14 @@ def match(priors: Tensor, boxes: Tensor, classes: Tensor, ignored: Tensor) -> Ma
     row = torch.zeros_like(target)
     if len(boxes):
         shared = intersection(boxes, corners)
-        iou = shared / (area(boxes)[:, None] + area(corners)[None] - shared)
+        iou = shared / (areas(boxes)[:, None] + areas(corners)[None] - shared)
         best, row = iou.max(dim=0)
         _claim(iou, best, row)
         target = classes[row] + 1
         target[best < POSITIVE_IOU] = -1
         target[best < NEGATIVE_IOU] = 0
     if len(ignored):
-        inside = (intersection(corners, ignored) / area(corners)[:, None]).amax(dim=1)
+        inside = (intersection(corners, ignored) / areas(corners)[:, None]).amax(dim=1)
         target[(target == 0) & (inside > IGNORED_SHARE)] = -1
     return Match(target, row)
 

@@ -20,7 +20,7 @@ from streamseg.training.augment import (
     view_of_item,
     view_of_photo,
 )
-from streamseg.training.canvas import Canvas, Region, Sample
+from streamseg.training.canvas import Canvas, Patch, Sample
 from streamseg.training.photos import Item, Photo
 
 __all__ = ["Batch", "Mixture", "batches", "collate", "mask_size"]
@@ -164,7 +164,7 @@ class Mixture:
         for row in range(len(truth)):
             mask = _resized(truth.mask(row), self.input_hw)
             # The truth leaves out what can hardly be seen, so what is in it counts whole.
-            canvas.regions.append(Region(self.shape_class, False, mask, 0.0))
+            canvas.regions.append(Patch(self.shape_class, False, mask, 0.0))
         return canvas
 
 

@@ -8,16 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from streamseg.errors import ConfigError
-from streamseg.models.catalog import resized
-from streamseg.models.config import YolactConfig
 from streamseg.models.network import Network
 from streamseg.models.picodet.config import PicoDetConfig
 from streamseg.models.picodet.network import PicoDet, level_points
-from streamseg.models.priors import make_priors
-from streamseg.models.solo import Solo
-from streamseg.models.solo_config import SoloConfig
-from streamseg.models.solov2 import DynamicHeads
-from streamseg.models.yolact import Yolact
+from streamseg.models.solo.config import SoloConfig
+from streamseg.models.solo.solo import Solo
+from streamseg.models.solo.solov2 import DynamicHeads
+from streamseg.models.yolact.catalog import resized
+from streamseg.models.yolact.config import YolactConfig
+from streamseg.models.yolact.priors import make_priors
+from streamseg.models.yolact.yolact import Yolact
 from streamseg.training.frozen_detector import FrozenDetector
 from streamseg.training.losses import PUBLISHED, SOFT, LossSettings, compute_losses
 from streamseg.training.mixture import Batch
@@ -134,6 +134,10 @@ def make_objective(model: Network, *, mixed: bool) -> Objective:
     if isinstance(model, Yolact):
         settings = SOFT if model.config.name == "compact" else PUBLISHED
         return YolactObjective(model, settings, mixed=mixed)
+    if isinstance(model, PicoDet):
+        raise ConfigError(
+            f"model {model.config.name}: its detector is not trained here; take compact or solov2_light_r50"
+        )
     if model.config.head != "dynamic":
         raise ConfigError(
             f"model {model.config.name}: SOLO of 2019 is not trained here; take solov2_light_r50 or a YOLACT"

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.datasets.coco import CocoImage, read_image
-from streamseg.datasets.photo_sets import PhotoSet
-from streamseg.models.catalog import REST
+from streamseg.datasets.photo_set import PhotoSet
+from streamseg.models.yolact.catalog import REST
 
 __all__ = ["Item", "Photo", "load_photo", "load_photos"]
 

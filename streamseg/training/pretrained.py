@@ -8,8 +8,8 @@ from importlib.resources import files
 from torch import nn
 
 from streamseg.errors import MissingDependency
-from streamseg.models.archive import read_archive
-from streamseg.models.efficientnet import EfficientNetLite
+from streamseg.models.backbones.efficientnet import EfficientNetLite
+from streamseg.models.weights.archive import read_archive
 
 __all__ = ["fix_early_blocks", "load_pretrained"]
 

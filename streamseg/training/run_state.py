@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from streamseg.errors import CheckpointError, ConfigError, TrainingError
-from streamseg.models.archive import read_archive, write_archive
-from streamseg.models.checkpoint import save_checkpoint
-from streamseg.models.efficientnet import EfficientNetLite
+from streamseg.models.backbones.efficientnet import EfficientNetLite
 from streamseg.models.network import Network
+from streamseg.models.weights.archive import read_archive, write_archive
+from streamseg.models.weights.checkpoint import save_checkpoint
 from streamseg.training.pretrained import fix_early_blocks
-from streamseg.training.schedule import Progress, Settings, learning_rate
+from streamseg.training.schedule import Settings, Standing, learning_rate
 
-__all__ = ["Run", "alone", "resume_file"]
+__all__ = ["TrainingRun", "alone", "resume_file"]
 
 log = logging.getLogger(__name__)
 
@@ -37,23 +37,23 @@ def resume_file(out: Path) -> Path:
 
 
 @dataclass(slots=True, eq=False)
-class Run:
+class TrainingRun:
     """The network, its running average, the optimizer, and how far they are."""
 
     model: Network
     average: dict[str, Tensor]
     optimizer: AdamW
-    progress: Progress
+    progress: Standing
     identity: Identity
 
     @classmethod
-    def begin(cls, model: Network, settings: Settings, out: Path, identity: Identity) -> Run:
+    def begin(cls, model: Network, settings: Settings, out: Path, identity: Identity) -> TrainingRun:
         """A new run, or the one whose resume file lies beside `out`. Raises CheckpointError, ConfigError."""
         model.train()
         if settings.pretrained:
             fix_statistics(model)
         run = cls(
-            model, deepcopy(model.state_dict()), make_optimizer(model, settings), Progress(), dict(identity)
+            model, deepcopy(model.state_dict()), make_optimizer(model, settings), Standing(), dict(identity)
         )
         if resume_file(out).exists():
             run.restore(resume_file(out))
@@ -106,7 +106,7 @@ class Run:
             self.optimizer.load_state_dict(content["optimizer"])
             for key, value in self.average.items():
                 value.copy_(content["average"][key])
-            self.progress = Progress(**content["progress"])
+            self.progress = Standing(**content["progress"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             first = str(error).splitlines()[0]
             raise CheckpointError(f"{path}: does not continue this run ({first}); start another") from error

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Progress", "Settings", "learning_rate"]
+__all__ = ["Settings", "Standing", "learning_rate"]
 
 
 WARMUP_SHARE = 0.05
@@ -47,7 +47,7 @@ class Settings:
 
 
 @dataclass(slots=True)
-class Progress:
+class Standing:
     """How far a run is; kept with the checkpoint."""
 
     iteration: int = 0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from streamseg.models.picodet.decode import boxes_of, scores_of
+from streamseg.models.picodet.decode import decoded_boxes, joint_scores
 from streamseg.models.picodet.mask_branch import mask_logits
 from streamseg.models.picodet.network import PicoDet, PicoHeads
 from streamseg.training.losses import box_window
@@ -35,17 +35,15 @@ class Chosen(NamedTuple):
     """(n,)"""
 
 
-def compute_shape_losses(
-    model: PicoDet, heads: PicoHeads, points: Tensor, batch: Batch
-) -> dict[str, Tensor]:
+def compute_shape_losses(model: PicoDet, heads: PicoHeads, points: Tensor, batch: Batch) -> dict[str, Tensor]:
     """The losses of one batch, float32 scalars by name; their sum is what is minimised.
 
     `points` (P, 3) as `level_points` gives them.
     """
     size_hw = batch.images.shape[1], batch.images.shape[2]
     with torch.no_grad():
-        boxes = boxes_of(heads.distribution.float(), points, size_hw)
-        scores = scores_of(heads)
+        boxes = decoded_boxes(heads.distribution.float(), points, size_hw)
+        scores = joint_scores(heads)
     seen, proto, scenery = heads.seen.float(), heads.proto.float(), heads.scenery.float()
     # Zero, but attached to the branch: gradients are shared between processes, with or without objects.
     unused = model.coefficients(seen[:, :1], points[None, :1, 2].expand(len(seen), 1), boxes[:, :1], scenery)
@@ -57,13 +55,16 @@ def compute_shape_losses(
             continue
         found = boxes[k, chosen.location]
         factors, grid = model.coefficients(
-            seen[k : k + 1, chosen.location], points[None, chosen.location, 2], found[None], scenery[k : k + 1]
+            seen[k : k + 1, chosen.location],
+            points[None, chosen.location, 2],
+            found[None],
+            scenery[k : k + 1],
         )
         logits = mask_logits(factors, grid, proto[k : k + 1], found[None])[0]
         wanted = batch.masks[k][chosen.row].float() / 255
         window = box_window(found, (logits.shape[1], logits.shape[2]))
         cross = cross + cross_entropy(logits, wanted, window).sum()
-        dice = dice + dice_loss(logits, wanted, window).sum()
+        dice = dice + soft_dice(logits, wanted, window).sum()
         count += len(chosen.location)
     return {"cross": cross / max(count, 1), "dice": dice / max(count, 1)}
 
@@ -97,7 +98,7 @@ def cross_entropy(logits: Tensor, wanted: Tensor, window: Tensor) -> Tensor:
     return cross.sum((1, 2)) / window.sum((1, 2)).clamp(min=1)
 
 
-def dice_loss(logits: Tensor, wanted: Tensor, window: Tensor) -> Tensor:
+def soft_dice(logits: Tensor, wanted: Tensor, window: Tensor) -> Tensor:
     """(n,) 0 where both are the same."""
     soft, wanted = logits.sigmoid() * window, wanted * window
     shared = (soft * wanted).sum((1, 2))

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from streamseg.datasets.coco import CocoImage
-from streamseg.datasets.photo_sets import PhotoSet
+from streamseg.datasets.photo_set import PhotoSet
 from streamseg.training.augment import draw_view, jitter_colours, window_matrix
 from streamseg.training.canvas import Canvas, Sample
 from streamseg.training.mixture import Batch, collate, mask_size
 from streamseg.training.photos import Photo, load_photo
 from streamseg.training.views import Window, copy_paste, expanded_or_cropped, scale_jittered
 
-__all__ = ["Order", "Recipe", "SingleSet", "stream_batches"]
+__all__ = ["Order", "SingleSet", "Views", "stream_batches"]
 
 OWN_CLASSES = PhotoSet(folder="", share=1.0, held_out_share=0.0, licence="")
 FINER = 1.25
@@ -33,7 +33,7 @@ KEPT_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class Views:
     """What samples are made of."""
 
     images: tuple[CocoImage, ...]
@@ -55,7 +55,7 @@ class Recipe:
 class SingleSet(Dataset[Sample]):
     """Samples by (place in the run, picture)."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Views) -> None:
         self.recipe = recipe
         self._counted = np.ones(len(recipe.classes), np.bool_)
         self._kept: dict[int, Photo] = {}
@@ -146,7 +146,7 @@ class Order:
         return np.random.default_rng([self.seed, epoch, 1]).permutation(self.images)
 
 
-def stream_batches(recipe: Recipe, order: Order, workers: int) -> Iterator[Batch]:
+def stream_batches(recipe: Views, order: Order, workers: int) -> Iterator[Batch]:
     """Batches made by so many processes beside the training; by this one when there are none.
 
     They are new processes, not forks: see `mixture.batches`.

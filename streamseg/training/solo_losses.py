@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from streamseg.models.solov2 import DynamicHeads
+from streamseg.models.solo.solov2 import DynamicHeads
 from streamseg.training.mixture import Batch
 from streamseg.training.solo_targets import assign
 

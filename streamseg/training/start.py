@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from streamseg.errors import MissingDependency
-from streamseg.models.checkpoint import load_weights_but_classes
-from streamseg.models.efficientnet import EfficientNetLite
+from streamseg.models.backbones.efficientnet import EfficientNetLite
 from streamseg.models.network import Network
-from streamseg.models.solo import Solo
+from streamseg.models.solo.solo import Solo
+from streamseg.models.weights.checkpoint import load_weights_but_classes
 from streamseg.training.pretrained import load_pretrained
 
 __all__ = ["Start", "initialise", "seed_torch", "start"]

@@ -17,8 +17,8 @@ from streamseg.errors import TrainingError
 from streamseg.training.mixture import Batch
 from streamseg.training.objective import Objective
 from streamseg.training.parallel import Place, mean_over_ranks
-from streamseg.training.run_state import Run, alone, resume_file
-from streamseg.training.schedule import Progress, Settings
+from streamseg.training.run_state import TrainingRun, alone, resume_file
+from streamseg.training.schedule import Settings, Standing
 
 __all__ = ["Observer", "Stream", "train"]
 
@@ -34,7 +34,7 @@ Stream = Callable[[tuple[int, int], int], Iterator[Batch]]
 class Observer:
     """Told of what happens, in the first process only. This one writes lines to the log."""
 
-    def stepped(self, progress: Progress, share: float, rate: float) -> None:
+    def stepped(self, progress: Standing, share: float, rate: float) -> None:
         """An iteration is over; `share` of the run is."""
         if progress.iteration % LOG_EVERY == 0:
             log.info(
@@ -47,7 +47,7 @@ class Observer:
                 " ".join(f"{name} {value:.3f}" for name, value in progress.losses.items()),
             )
 
-    def check(self, progress: Progress, weights: Path) -> None:
+    def check(self, progress: Standing, weights: Path) -> None:
         """Time to look at the network: `weights` were just written. May change `progress.best`."""
 
 
@@ -59,7 +59,7 @@ def train(
     place: Place | None = None,
     observer: Observer | None = None,
     identity: Mapping[str, Any] | None = None,
-) -> Progress:
+) -> Standing:
     """Train until a limit is reached; `out` always holds the latest averaged weights, in our own format.
 
     A run that was interrupted continues from `out` with the suffix .resume, which must be of the same
@@ -79,11 +79,11 @@ def _train(
     place: Place,
     observer: Observer,
     identity: Mapping[str, Any],
-) -> Progress:
+) -> Standing:
     if place.rank == 0:
         remove_leftovers(out)
     objective.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = Run.begin(objective.model, settings, out, identity)
+    run = TrainingRun.begin(objective.model, settings, out, identity)
     losses_of = DistributedDataParallel(objective) if place.ranks > 1 else objective
     progress = run.progress
     started, saved = time.monotonic() - progress.elapsed_s, time.monotonic()
@@ -124,7 +124,7 @@ def _train(
 
 
 def _learn(
-    losses_of: torch.nn.Module, batch: Batch, run: Run, settings: Settings, share: float
+    losses_of: torch.nn.Module, batch: Batch, run: TrainingRun, settings: Settings, share: float
 ) -> dict[str, Tensor]:
     """One step on one batch. Raises TrainingError, before the weights change, when it is not finite."""
     run.model.zero_grad(set_to_none=True)
@@ -144,7 +144,7 @@ def _learn(
     return {name: loss.detach() for name, loss in losses.items()}
 
 
-def _note(progress: Progress, losses: Mapping[str, Tensor]) -> None:
+def _note(progress: Standing, losses: Mapping[str, Tensor]) -> None:
     """Update the running means."""
     for name, loss in losses.items():
         value = float(loss)

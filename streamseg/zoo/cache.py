@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from streamseg.errors import CheckpointError, MissingDependency
-from streamseg.zoo.catalog import PublishedWeights
-from streamseg.zoo.watch import Watcher
+from streamseg.progress import Watcher
+from streamseg.zoo.published import PublishedWeights
 
 __all__ = ["Record", "locked", "make_folder", "read_record", "user_cache_dir", "weights_path", "write_record"]
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from streamseg.errors import CheckpointError, MissingDependency
+from streamseg.progress import Watcher
 from streamseg.zoo.cache import unwritable
-from streamseg.zoo.watch import Watcher
 
 if TYPE_CHECKING:
     from requests import Response
@@ -226,7 +226,7 @@ def _receive(response: Response, part: Path, start: int, total: int | None, watc
         for chunk in response.iter_content(CHUNK_BYTES):
             file.write(chunk)
             done += len(chunk)
-            watcher.progress(done, total)
+            watcher.progress("downloading", done, total)
             if done > MAX_BYTES:
                 raise DownloadFailed(f"{response.url}: does not end after {MAX_BYTES} bytes")
         file.flush()

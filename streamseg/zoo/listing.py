@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 
 from streamseg.zoo.cache import read_record, weights_path
-from streamseg.zoo.catalog import PUBLISHED, PublishedWeights
+from streamseg.zoo.published import PUBLISHED, PublishedWeights
 from streamseg.zoo.pull import pulled
 
 __all__ = ["describe_models"]

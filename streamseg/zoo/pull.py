@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streamseg.errors import CheckpointError, ConfigError
-from streamseg.zoo.archive import objection
+from streamseg.progress import LogWatcher, Watcher
 from streamseg.zoo.cache import Record, locked, read_record, unwritable, weights_path, write_record
-from streamseg.zoo.catalog import PublishedWeights
 from streamseg.zoo.download import DownloadFailed, Patience, download
-from streamseg.zoo.watch import LogWatcher, Watcher
+from streamseg.zoo.objections import objection
+from streamseg.zoo.published import PublishedWeights
 
 __all__ = ["Weights", "existing", "pull", "pulled"]
 

@@ -52,7 +52,7 @@ def test_arithmetic_and_traffic_are_counted(scripts: Any) -> None:
 
 def test_yolact_r50_has_its_known_arithmetic(scripts: Any) -> None:
     """59 G multiply-adds at 550 × 550. A deformable convolution counts as the one it replaces."""
-    from streamseg.export.module import EngineModule
+    from streamseg.models.engine_module import EngineModule
     from streamseg.models.network import build_network
 
     flops = {}

@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra `models`")
 
 from streamseg.errors import ConfigError, DatasetError
-from streamseg.models.checkpoint import load_checkpoint
+from streamseg.models.weights.checkpoint import load_checkpoint
 
 SHORT = ("--epochs", "2", "--batch", "4", "--size", "64x96")
 
@@ -92,11 +92,11 @@ def read_val(run):
 @pytest.fixture
 def train(data, tmp_path):
     """What the command calls."""
-    from streamseg.cli.train_progress import train_progress
-    from streamseg.train import TrainOptions, train_on_data
+    from streamseg.cli.progress import shown_on_stderr
+    from streamseg.jobs.train import TrainOptions, train_on_data
 
     def run(**options):
-        with train_progress() as watcher:
+        with shown_on_stderr() as watcher:
             train_on_data(TrainOptions(data, tmp_path / "run", **options), watcher)
 
     return run
@@ -138,7 +138,7 @@ def test_options_that_cannot_be_met(train, tmp_path, options, said):
 
 
 def test_validation_images_may_not_be_trained_on(data, tmp_path):
-    from streamseg.train_data import read_training_data
+    from streamseg.datasets.for_training import read_training_data
 
     with pytest.raises(DatasetError, match="12 of its images are trained on, the first is"):
         read_training_data(data, data, None)

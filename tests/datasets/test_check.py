@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from streamseg.datasets.check import check_dataset
-from streamseg.datasets.report import describe, write_sheet
+from streamseg.datasets.report import describe_dataset, write_sheet
 from streamseg.errors import DatasetError
 from streamseg.overlay.palette import PALETTE
 
@@ -42,7 +42,7 @@ def test_nothing_broken(tmp_path: Path) -> None:
     (cup,) = report.classes
     assert (cup.instances, cup.images, cup.median_side_px) == (20, 1, 10)
     assert (report.broken, report.notes) == ([], [])
-    assert list(describe(report, 5))[-1] == "nothing is broken"
+    assert list(describe_dataset(report, 5))[-1] == "nothing is broken"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_broken_outlines_are_listed(tmp_path: Path, ring: list[float], says: str
 
     (entry,) = report.broken
     assert says in entry
-    assert list(describe(report, 0))[-2:] == ["broken: 1 more", "1 entries cannot be used"]
+    assert list(describe_dataset(report, 0))[-2:] == ["broken: 1 more", "1 entries cannot be used"]
 
 
 def test_what_may_be_meant_otherwise(tmp_path: Path) -> None:

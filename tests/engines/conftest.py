@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamseg.engines.contract import INPUT_NAME, OUTPUT_NAMES
+from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES
 
 if TYPE_CHECKING:
-    from streamseg.models.yolact import Yolact
+    from streamseg.models.yolact.yolact import Yolact
 
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tiny_model: Yolact, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from streamseg.models.checkpoint import save_checkpoint
+    from streamseg.models.weights.checkpoint import save_checkpoint
 
     path = tmp_path_factory.mktemp("tiny") / "tiny.pth"
     save_checkpoint(tiny_model, tiny_model.state_dict(), path)

@@ -1,7 +1,7 @@
 import numpy as np
 
+from streamseg.engine_contract import EngineOutputs
 from streamseg.engines.agreement import compare
-from streamseg.engines.contract import EngineOutputs
 
 
 def outputs(

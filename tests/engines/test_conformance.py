@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from streamseg.engine_contract import OUTPUT_NAMES, Engine, EngineOutputs
 from streamseg.engines.agreement import compare
-from streamseg.engines.contract import OUTPUT_NAMES, Engine, EngineOutputs
 from streamseg.engines.fake_engine import FakeEngine
 from streamseg.engines.load import load_engine
 from streamseg.engines.locate import read_info
@@ -42,8 +42,8 @@ def expected(tiny_checkpoint: Path, pictures: Frames) -> EngineOutputs:
     """The tiny engine's answer, from torch, with the exported options."""
     import torch
 
-    from streamseg.export.module import EngineModule
-    from streamseg.models.checkpoint import load_checkpoint
+    from streamseg.models.engine_module import EngineModule
+    from streamseg.models.weights.checkpoint import load_checkpoint
 
     module = EngineModule(load_checkpoint(tiny_checkpoint), max_detections=20, score_threshold=0.5)
     with torch.inference_mode():

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from streamseg.engine_contract import EngineInfo
 from streamseg.engines.build_options import BuildOptions
-from streamseg.engines.contract import EngineInfo
 from streamseg.engines.fingerprint import (
     Fingerprint,
     read_fingerprint,

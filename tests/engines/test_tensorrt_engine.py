@@ -16,9 +16,9 @@ pytest.importorskip("cuda.bindings.runtime", reason="needs cuda-python (the extr
 
 import onnxruntime
 
+from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs
 from streamseg.engines import cuda_memory, tensorrt_plan
 from streamseg.engines.build_options import BuildOptions
-from streamseg.engines.contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs
 from streamseg.engines.fingerprint import Fingerprint, write_fingerprint
 from streamseg.engines.load import load_engine
 from streamseg.engines.locate import list_engines, read_info

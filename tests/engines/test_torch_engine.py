@@ -13,17 +13,17 @@ pytest.importorskip("torch", reason="needs the extra `models`")
 
 import torch
 
+from streamseg.engine_contract import EngineOutputs
 from streamseg.engines.agreement import compare
-from streamseg.engines.contract import EngineOutputs
 from streamseg.engines.torch_cuda_module import GpuModule, fold_batch_norms
 from streamseg.engines.torch_engine import TorchEngine
 from streamseg.errors import ConfigError, EngineError
-from streamseg.export.module import EngineModule
 from streamseg.models.deform import DeformConv
+from streamseg.models.engine_module import EngineModule
 from streamseg.models.network import build_network
 
 if TYPE_CHECKING:
-    from streamseg.models.yolact import Yolact
+    from streamseg.models.yolact.yolact import Yolact
 
 Frames = NDArray[np.uint8]
 

@@ -7,9 +7,9 @@ import pytest
 
 from streamseg.errors import DatasetError
 from streamseg.evaluation.average_precision import Judge
-from streamseg.evaluation.calibration import calibration
 from streamseg.evaluation.match_table import MatchTable, match_tables, weighted_ap
 from streamseg.evaluation.paired import paired_difference
+from streamseg.evaluation.score_calibration import calibration
 
 SIZE_HW = (100, 100)
 Boxes = list[tuple[int, int, float, int]]

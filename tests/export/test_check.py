@@ -11,10 +11,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra `models`")
 pytest.importorskip("onnx", reason="needs the extra `models`")
 
-from streamseg.engines.contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs  # noqa: E402
+from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs  # noqa: E402
 from streamseg.errors import ExportError  # noqa: E402
 from streamseg.export.check import FULL, _disagreement, _firm, _moved, check_export  # noqa: E402
-from streamseg.export.module import EngineModule  # noqa: E402
+from streamseg.models.engine_module import EngineModule  # noqa: E402
 
 N = 20
 

@@ -22,11 +22,11 @@ from streamseg.engines.onnxruntime_engine import OnnxRuntimeEngine  # noqa: E402
 from streamseg.errors import ExportError  # noqa: E402
 from streamseg.export import onnx_export  # noqa: E402
 from streamseg.export.check import sample_frames  # noqa: E402
-from streamseg.export.module import EngineModule  # noqa: E402
 from streamseg.export.onnx_export import export  # noqa: E402
+from streamseg.models.engine_module import EngineModule  # noqa: E402
 
 if TYPE_CHECKING:
-    from streamseg.models.yolact import Yolact
+    from streamseg.models.yolact.yolact import Yolact
 
 IMAGES = ("scene_a_640x480", "scene_b_375x500", "scene_c_1280x720", "yolact_example_0")
 
@@ -161,8 +161,8 @@ def test_bad_requests(tiny_model: Yolact, tmp_path: Path, arguments: dict[str, A
 @pytest.fixture(scope="module")
 def r50_engine(shared_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> OnnxRuntimeEngine:
     """YOLACT-R50 with the reference's regenerated weights, exported, in ONNX Runtime."""
-    from streamseg.models.catalog import build_model
-    from streamseg.models.checkpoint import load_weights
+    from streamseg.models.weights.checkpoint import load_weights
+    from streamseg.models.yolact.catalog import build_model
 
     reference = shared_dir / "reference"
     spec = importlib.util.spec_from_file_location("make_weights", reference / "make_weights.py")

@@ -14,8 +14,8 @@ pytest.importorskip("onnx", reason="needs the extra `models`")
 from streamseg.engines.onnxruntime_engine import OnnxRuntimeEngine  # noqa: E402
 from streamseg.export.check import sample_frames  # noqa: E402
 from streamseg.export.onnx_export import export  # noqa: E402
-from streamseg.models.solo import Solo  # noqa: E402
-from streamseg.models.solo_config import SOLO_CONFIGS  # noqa: E402
+from streamseg.models.solo.config import SOLO_CONFIGS  # noqa: E402
+from streamseg.models.solo.solo import Solo  # noqa: E402
 
 
 @pytest.mark.slow

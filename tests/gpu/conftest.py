@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamseg.engines.contract import OUTPUT_NAMES, EngineOutputs
+from streamseg.engine_contract import OUTPUT_NAMES, EngineOutputs
 from streamseg.errors import StreamsegError
 from streamseg.scene import SyntheticScene
 
@@ -91,7 +91,7 @@ class Silent:
 @pytest.fixture(scope="session")
 def built(cuda_gpu: None, onnx_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Precision → the bundled engine built in it, once for all tests."""
-    from streamseg.engines.build import build_engine
+    from streamseg.compile.build import build_engine
     from streamseg.engines.build_options import BuildOptions
 
     folder = tmp_path_factory.mktemp("engines")

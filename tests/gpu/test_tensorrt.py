@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from streamseg.engine_contract import OUTPUT_NAMES, Engine, EngineOutputs
 from streamseg.engines.agreement import compare
-from streamseg.engines.contract import OUTPUT_NAMES, Engine, EngineOutputs
 from streamseg.engines.load import load_engine
 from streamseg.errors import EngineError
 

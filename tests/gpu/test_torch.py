@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 pytest.importorskip("torch", reason="needs the extra `models`")
 
+from streamseg.engine_contract import OUTPUT_NAMES, EngineOutputs
 from streamseg.engines.agreement import compare
-from streamseg.engines.contract import OUTPUT_NAMES, EngineOutputs
 from streamseg.engines.torch_engine import TorchEngine
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("torch_gpu"), pytest.mark.timeout(1800)]
@@ -31,7 +31,7 @@ FREE_MARGIN = 64 << 20
 
 @pytest.fixture(scope="module")
 def checkpoint(tiny_model: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from streamseg.models.checkpoint import save_checkpoint
+    from streamseg.models.weights.checkpoint import save_checkpoint
 
     path = tmp_path_factory.mktemp("tiny") / "tiny.pth"
     save_checkpoint(tiny_model, tiny_model.state_dict(), path)  # type: ignore[arg-type, attr-defined]

@@ -127,8 +127,8 @@ def test_a_file_with_adelaidets_names(parity: ModuleType, reference: Path, tmp_p
 
 
 def test_every_configuration_is_measured(parity: ModuleType) -> None:
-    from streamseg.models.catalog import CONFIGS
-    from streamseg.models.solo_config import SOLO_CONFIGS
+    from streamseg.models.solo.config import SOLO_CONFIGS
+    from streamseg.models.yolact.catalog import CONFIGS
 
     published = {*(name for name in CONFIGS if "yolact" in name), *SOLO_CONFIGS}
     assert published == {*IN_FULL, *KEYS_ONLY}

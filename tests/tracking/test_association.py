@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from streamseg.tracking.association import Stage, associate, best_pairs, enlarged, gap_buffer
+from streamseg.tracking.association import Round, associate, best_pairs, enlarged, gap_buffer
 
 Array = np.ndarray
 
@@ -68,7 +68,7 @@ def test_stages_in_turn() -> None:
     found = np.array([[2.0, 0, 12, 10], [100, 0, 110, 10], [0, 0, 10, 10]])
     first, second = np.array([True, False]), np.array([False, True])
     good = np.array([True, True, False])
-    stages = [Stage(first, good, 0.3, 0.0), Stage(second, good, 0.3, 0.0), Stage(second, ~good, 0.3, 0.0)]
+    stages = [Round(first, good, 0.3, 0.0), Round(second, good, 0.3, 0.0), Round(second, ~good, 0.3, 0.0)]
     # The first track may only choose among the good: it takes what fits the second better.
     assert pairs_of(associate(tracks, found, stages, by_box)) == {(0, 0), (1, 2)}
 
@@ -76,13 +76,13 @@ def test_stages_in_turn() -> None:
 def test_buffer_and_allowed_pairs() -> None:
     tracks, found = np.array([[0.0, 0, 10, 10]]), np.array([[9.0, 0, 19, 10]])
     everyone = np.array([True])
-    assert pairs_of(associate(tracks, found, [Stage(everyone, everyone, 0.2, 0.0)], by_box)) == set()
-    assert pairs_of(associate(tracks, found, [Stage(everyone, everyone, 0.2, 0.3)], by_box)) == {(0, 0)}
-    refused = Stage(everyone, everyone, 0.2, 0.3, np.array([[False]]))
+    assert pairs_of(associate(tracks, found, [Round(everyone, everyone, 0.2, 0.0)], by_box)) == set()
+    assert pairs_of(associate(tracks, found, [Round(everyone, everyone, 0.2, 0.3)], by_box)) == {(0, 0)}
+    refused = Round(everyone, everyone, 0.2, 0.3, np.array([[False]]))
     assert pairs_of(associate(tracks, found, [refused], by_box)) == set()
 
 
 def test_nobody() -> None:
     none = np.zeros(0, bool)
-    rows, columns = associate(np.zeros((0, 4)), np.zeros((0, 4)), [Stage(none, none, 0.3, 0.0)], by_box)
+    rows, columns = associate(np.zeros((0, 4)), np.zeros((0, 4)), [Round(none, none, 0.3, 0.0)], by_box)
     assert rows.shape == columns.shape == (0,)

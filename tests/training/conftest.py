@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamseg.datasets.photo_sets import CLIP_CLASSES, PHOTO_SETS
+from streamseg.bundled.photo_sets import CLIP_CLASSES, PHOTO_SETS
 
 CLASS_OF_FOLDER = {"coco_train288": "person", "cats_feral": "cat", "animals7": "rhesus monkey"}
 

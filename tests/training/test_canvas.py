@@ -11,17 +11,17 @@ from streamseg.training.augment import (
     view_of_photo,
     warp,
 )
-from streamseg.training.canvas import Canvas, Region
+from streamseg.training.canvas import Canvas, Patch
 from streamseg.training.photos import Item, Photo
 
 SIZE_HW = (64, 96)
 COUNTED = np.ones(3, bool)
 
 
-def square(class_id: int = 0, x: int = 8, y: int = 8, side: int = 16) -> Region:
+def square(class_id: int = 0, x: int = 8, y: int = 8, side: int = 16) -> Patch:
     mask = np.zeros(SIZE_HW, np.uint8)
     mask[y : y + side, x : x + side] = 255
-    return Region(class_id, False, mask, float(side * side))
+    return Patch(class_id, False, mask, float(side * side))
 
 
 def blank() -> Canvas:

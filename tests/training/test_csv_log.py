@@ -6,11 +6,11 @@ import pytest
 
 from streamseg.errors import TrainingError
 from streamseg.training.csv_log import CsvLog
-from streamseg.training.schedule import Progress
+from streamseg.training.schedule import Standing
 
 
 def progress(iteration):
-    return Progress(
+    return Standing(
         iteration, images=4 * iteration, elapsed_s=2.0 * iteration, waited_s=0.5, losses={"box": 1.25}
     )
 

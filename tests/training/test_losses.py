@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from streamseg.models.yolact import RawHeads
+from streamseg.models.yolact.yolact import RawHeads
 from streamseg.training.losses import (
     MASK_WEIGHT,
     SOFT,

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamseg.datasets.photo_sets import PHOTO_SETS, read_split
+from streamseg.bundled.compact import make_mixture
+from streamseg.bundled.photo_sets import PHOTO_SETS, read_split
 from streamseg.datasets.split import held_out
 from streamseg.errors import DatasetError
-from streamseg.models.catalog import CONFIGS
-from streamseg.training.compact import make_mixture
+from streamseg.models.yolact.catalog import CONFIGS
 from streamseg.training.mixture import Mixture, batches
 from streamseg.training.photos import load_photos
 

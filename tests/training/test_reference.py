@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from streamseg.models.maskiou import MaskIouNet
-from streamseg.models.solov2 import DynamicHeads
-from streamseg.models.yolact import RawHeads
+from streamseg.models.solo.solov2 import DynamicHeads
+from streamseg.models.yolact.maskiou import MaskIouNet
+from streamseg.models.yolact.yolact import RawHeads
 from streamseg.training.losses import PUBLISHED, compute_losses
 from streamseg.training.mixture import Batch
 from streamseg.training.solo_losses import compute_solo_losses

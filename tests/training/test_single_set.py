@@ -8,10 +8,10 @@ import pytest
 from pycocotools import mask as rle_codec
 
 from streamseg.datasets.coco import Annotation, CocoImage, read_coco
-from streamseg.datasets.photo_sets import PhotoSet
+from streamseg.datasets.photo_set import PhotoSet
 from streamseg.training.augment import region_of_item
 from streamseg.training.photos import load_photo
-from streamseg.training.single_set import Order, Recipe, SingleSet, stream_batches
+from streamseg.training.single_set import Order, SingleSet, Views, stream_batches
 
 SIZE_HW = (64, 96)
 
@@ -20,7 +20,7 @@ SIZE_HW = (64, 96)
 def recipe(data_dir):
     folder = data_dir / "cats_feral"
     dataset = read_coco(folder / "instances.json", folder / "images")
-    return Recipe(dataset.images, dataset.classes, SIZE_HW, "stretch", (1, 2, 3), seed=5)
+    return Views(dataset.images, dataset.classes, SIZE_HW, "stretch", (1, 2, 3), seed=5)
 
 
 def test_a_sample_depends_on_its_place_alone(recipe):

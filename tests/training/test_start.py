@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from streamseg.errors import CheckpointError
-from streamseg.models.checkpoint import load_checkpoint, save_checkpoint
 from streamseg.models.network import build_network
+from streamseg.models.weights.checkpoint import load_checkpoint, save_checkpoint
 from streamseg.training.start import start
 
 

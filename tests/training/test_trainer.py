@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from streamseg.errors import ConfigError, TrainingError
-from streamseg.models.archive import read_archive
-from streamseg.models.catalog import build_model
-from streamseg.models.checkpoint import load_checkpoint
-from streamseg.training.canvas import Canvas, Region
+from streamseg.models.weights.archive import read_archive
+from streamseg.models.weights.checkpoint import load_checkpoint
+from streamseg.models.yolact.catalog import build_model
+from streamseg.training.canvas import Canvas, Patch
 from streamseg.training.mixture import Batch, collate
 from streamseg.training.objective import YolactObjective, normalise
-from streamseg.training.schedule import Progress, Settings, learning_rate
+from streamseg.training.schedule import Settings, Standing, learning_rate
 from streamseg.training.trainer import Observer, train
 
 SIZE_HW = (64, 96)
@@ -41,7 +41,7 @@ def square_batches(_: tuple[int, int], first: int) -> Iterator[Batch]:
             mask = np.zeros(SIZE_HW, np.uint8)
             mask[y : y + 32, x : x + 32] = 255
             image = np.repeat(mask[..., None], 3, axis=2) // 2
-            region = Region(0, False, mask, 1024.0)
+            region = Patch(0, False, mask, 1024.0)
             canvas = Canvas(image, np.ones(1, bool), [region], name=f"{iteration}{'ab'[len(samples)]}.jpg")
             samples.append(canvas.sample((16, 24)))
         yield collate(samples)
@@ -169,7 +169,7 @@ def test_checks_come_at_equal_shares_and_after_the_last_iteration(tmp_path: Path
     seen = []
 
     class Looks(Observer):
-        def check(self, progress: Progress, weights: Path) -> None:
+        def check(self, progress: Standing, weights: Path) -> None:
             load_checkpoint(weights)
             seen.append(progress.iteration)
 
@@ -204,7 +204,7 @@ def test_a_slow_machine_warms_up_by_the_clock() -> None:
 
 
 def test_the_nearer_limit_drives_the_schedule() -> None:
-    progress = Progress(iteration=30, elapsed_s=30)
+    progress = Standing(iteration=30, elapsed_s=30)
 
     assert progress.share(Settings(minutes=1, iterations=100)) == pytest.approx(0.5)
     assert progress.share(Settings(minutes=1, iterations=40)) == pytest.approx(0.75)
@@ -224,7 +224,7 @@ def test_normalise_turns_bgr_bytes_into_the_networks_rgb() -> None:
 @pytest.mark.timeout(300)
 def test_one_command_trains_in_two_processes(data_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "net.pth"
-    command = [sys.executable, "-m", "streamseg.training", "--data", str(data_dir), "--minutes", "0.02"]
+    command = [sys.executable, "-m", "streamseg.bundled.train", "--data", str(data_dir), "--minutes", "0.02"]
 
     done = subprocess.run(
         [*command, "--processes", "2", "--out", str(out)], capture_output=True, text=True, timeout=280
@@ -236,7 +236,7 @@ def test_one_command_trains_in_two_processes(data_dir: Path, tmp_path: Path) -> 
 
 
 def test_missing_data_is_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "streamseg.training", "--data", str(tmp_path), "--minutes", "1"]
+    command = [sys.executable, "-m", "streamseg.bundled.train", "--data", str(tmp_path), "--minutes", "1"]
 
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "o.pth")], capture_output=True, text=True, timeout=110

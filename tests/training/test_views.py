@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from streamseg.training.augment import draw_view, window_matrix
-from streamseg.training.canvas import Canvas, Region
+from streamseg.training.canvas import Canvas, Patch
 from streamseg.training.photos import Item, Photo
 from streamseg.training.single_set import as_in_use
 from streamseg.training.views import copy_paste, expanded_or_cropped, scale_jittered
@@ -84,7 +84,7 @@ def test_fit_leaves_the_rest_to_the_fill_colour(photo):
 def region(x, y, side=16, *, ignore=False):
     mask = np.zeros(SIZE_HW, np.uint8)
     mask[y : y + side, x : x + side] = 255
-    return Region(0, ignore, mask, float(side * side))
+    return Patch(0, ignore, mask, float(side * side))
 
 
 def test_pasted_objects_lie_above_and_hide_what_is_below():

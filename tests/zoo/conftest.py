@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from streamseg.zoo.catalog import PublishedWeights
 from streamseg.zoo.download import Patience
+from streamseg.zoo.published import PublishedWeights
 from streamseg.zoo.pull import pull
 
 

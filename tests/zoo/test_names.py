@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from streamseg.cli import app
 from streamseg.engines.locate import read_info
 from streamseg.errors import CheckpointError, ConfigError, EngineError
-from streamseg.published import engine_path
-from streamseg.zoo.catalog import PUBLISHED
+from streamseg.jobs.obtain import engine_path
+from streamseg.zoo.published import PUBLISHED
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_weights_without_a_network_are_not_even_fetched(site, tiny, tmp_path):
 @pytest.fixture
 def tiny_network(tiny_model, monkeypatch):
     """`tiny` is a network of the catalogue, with a size that is exported in seconds."""
-    from streamseg.models.catalog import CONFIGS
     from streamseg.models.network import NETWORK_NAMES
+    from streamseg.models.yolact.catalog import CONFIGS
 
     monkeypatch.setitem(CONFIGS, "tiny", replace(tiny_model.config, name="tiny"))
     monkeypatch.setattr("streamseg.models.network.NETWORK_NAMES", (*NETWORK_NAMES, "tiny"))

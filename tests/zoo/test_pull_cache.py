@@ -119,7 +119,7 @@ def test_a_file_where_the_cache_should_be(publish, tmp_path):
 def test_two_processes_at_once_download_once(site, publish, tmp_path):
     site.stall_s = 0.4
     script = (
-        "import json, sys; from streamseg.zoo.catalog import PublishedWeights\n"
+        "import json, sys; from streamseg.zoo.published import PublishedWeights\n"
         "from streamseg.zoo.pull import pull\n"
         "class Out:\n"
         "    def say(self, text): print(text)\n"

@@ -134,7 +134,7 @@ class Payload:
 
 def test_a_pickle_with_code_is_never_run(site, publish, get, tmp_path):
     torch = pytest.importorskip("torch", reason="needs the extra `models`")
-    from streamseg.models.archive import read_archive
+    from streamseg.models.weights.archive import read_archive
 
     witness = tmp_path / "executed"
     torch.save({"state_dict": Payload(f"touch {witness}")}, tmp_path / "new.pth")

@@ -1,4 +1,4 @@
-"""LCNet (Cui et al., "PP-LCNet: A Lightweight CPU Convolutional Neural Network", 2021), 0.75 times as wide."""
+"""LCNet (Cui et al., "PP-LCNet: A Lightweight CPU Convolutional Neural Network", 2021), 0.75 as wide."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn.functional import hardsigmoid, relu
 
-from streamseg.models.picodet.layers import ConvNorm
+from streamseg.models.picodet.layers import ConvNormSwish
 
 __all__ = ["BACKBONE_WIDTHS", "BackboneMaps", "LcNet"]
 
@@ -34,7 +34,7 @@ class BackboneMaps(NamedTuple):
 
 
 class ChannelWeights(nn.Module):
-    """Squeeze and excitation: each channel times a number between 0 and 1 that depends on all channels' means."""
+    """Squeeze and excitation: each channel times a number from 0 to 1 that all channels' means decide."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -50,9 +50,9 @@ class Block(nn.Module):
 
     def __init__(self, width_in: int, width: int, size: int, stride: int, *, weighted: bool) -> None:
         super().__init__()
-        self.depthwise = ConvNorm(width_in, width_in, size, stride=stride, groups=width_in)
+        self.depthwise = ConvNormSwish(width_in, width_in, size, stride=stride, groups=width_in)
         self.weights = ChannelWeights(width_in) if weighted else nn.Identity()
-        self.pointwise = ConvNorm(width_in, width)
+        self.pointwise = ConvNormSwish(width_in, width)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.pointwise(self.weights(self.depthwise(x)))
@@ -64,7 +64,7 @@ class LcNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = ConvNorm(3, STEM_WIDTH, 3, stride=2)
+        self.stem = ConvNormSwish(3, STEM_WIDTH, 3, stride=2)
         self.stages = nn.ModuleList()
         width_in = STEM_WIDTH
         for blocks in STAGES:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from streamseg.errors import ConfigError
-from streamseg.models.catalog import COCO_CLASSES
+from streamseg.models.coco_classes import COCO_CLASSES
 
 __all__ = ["PICODET_CONFIGS", "STRIDES", "PicoDetConfig", "picodet_resized"]
 
@@ -51,6 +51,7 @@ def picodet_resized(config: PicoDetConfig, input_hw: Sequence[int]) -> PicoDetCo
     height, width = input_hw
     if min(height, width) < 2 * SIZE_STEP or height % SIZE_STEP or width % SIZE_STEP:
         raise ConfigError(
-            f"input size {height}x{width}: {config.name} takes multiples of {SIZE_STEP} from {2 * SIZE_STEP} on"
+            f"input size {height}x{width}: {config.name} takes multiples of {SIZE_STEP},"
+            f" {2 * SIZE_STEP} and more"
         )
     return replace(config, input_hw=(height, width))

@@ -7,21 +7,21 @@ from torch import Tensor
 
 from streamseg.models.picodet.network import PicoHeads
 
-__all__ = ["boxes_of", "scores_of"]
+__all__ = ["decoded_boxes", "joint_scores"]
 
 LEAST = 1e-9
 """Keeps the root's gradient finite, as in the original."""
 
 
-def scores_of(heads: PicoHeads) -> Tensor:
+def joint_scores(heads: PicoHeads) -> Tensor:
     """(B, P, C) in 0…1: the geometric mean of the class's probability and of how well the box lies."""
     return (heads.logits.sigmoid() * heads.alignment.sigmoid() + LEAST).sqrt()
 
 
-def boxes_of(distribution: Tensor, points: Tensor, input_hw: tuple[int, int]) -> Tensor:
+def decoded_boxes(distribution: Tensor, points: Tensor, input_hw: tuple[int, int]) -> Tensor:
     """Logits (B, P, 4 · bins) at points (P, 3), see `level_points` → (B, P, 4) x1 y1 x2 y2 relative to the
     input, not clipped."""
-    weights = distribution.unflatten(2, (4, -1)).softmax(-1)
+    weights = distribution.reshape(*distribution.shape[:2], 4, -1).softmax(-1)
     bins = torch.arange(weights.shape[-1], device=weights.device, dtype=weights.dtype)
     sides = (weights * bins).sum(-1) * points[:, 2:]
     x, y = points[:, 0], points[:, 1]

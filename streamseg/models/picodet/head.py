@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn.functional import hardswish
 
-from streamseg.models.picodet.layers import ConvNorm, Separable
+from streamseg.models.picodet.layers import ConvNormSwish, Separable
 from streamseg.models.picodet.neck import NECK_WIDTH
 
 __all__ = ["LevelHead", "LevelHeads"]
@@ -35,7 +35,7 @@ class Attention(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.weigh = nn.Conv2d(width, width, 1)
-        self.mix = ConvNorm(width, width)
+        self.mix = ConvNormSwish(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.mix(x * self.weigh(x.mean((2, 3), keepdim=True)).sigmoid())
@@ -47,8 +47,8 @@ class Alignment(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.look = ConvNorm(width, 1, KERNEL, linear=True)
-        self.scale = ConvNorm(1, 1, linear=True)
+        self.look = ConvNormSwish(width, 1, KERNEL, linear=True)
+        self.scale = ConvNormSwish(1, 1, linear=True)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.scale(hardswish(self.look(x)))

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import hardswish
 
-__all__ = ["ConvNorm", "Separable"]
+__all__ = ["ConvNormSwish", "Separable"]
 
 
-class ConvNorm(nn.Module):
+class ConvNormSwish(nn.Module):
     """A convolution without bias, batch normalisation, and a hard swish unless `linear`."""
 
     def __init__(
@@ -42,8 +42,8 @@ class Separable(nn.Module):
 
     def __init__(self, width_in: int, width: int, size: int, stride: int = 1) -> None:
         super().__init__()
-        self.depthwise = ConvNorm(width_in, width_in, size, stride=stride, groups=width_in)
-        self.pointwise = ConvNorm(width_in, width)
+        self.depthwise = ConvNormSwish(width_in, width_in, size, stride=stride, groups=width_in)
+        self.pointwise = ConvNormSwish(width_in, width)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.pointwise(self.depthwise(x))

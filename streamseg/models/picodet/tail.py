@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from streamseg.errors import ExportError
-from streamseg.export.tail import LEVELS, NMS_IOU, Corners, InstanceTensors, excess, inside
-from streamseg.models.picodet.decode import boxes_of, scores_of
+from streamseg.models.corners import LEVELS, NMS_IOU, Corners, excess, inside
+from streamseg.models.instance_tensors import InstanceTensors
+from streamseg.models.picodet.decode import decoded_boxes, joint_scores
 from streamseg.models.picodet.mask_branch import mask_logits
 from streamseg.models.picodet.network import PicoDet, PicoHeads, level_points
 
@@ -26,7 +27,7 @@ MOST_PAIRS = 600
 hundred above a score of 0.05, and comparing (600, 600) boxes costs a tenth of (80, 200, 200)."""
 
 
-class Pairs(NamedTuple):
+class ScoredPairs(NamedTuple):
     """Locations with a class, by descending score, (B, k) each."""
 
     scores: Tensor
@@ -46,9 +47,9 @@ class PicoTail(nn.Module):
         cross_class: bool = False,
         columns: Sequence[int] | None = None,
     ) -> None:
-        """`columns`: the classes that are looked for, if not all; a class in what comes out is an index to them.
-        With `cross_class` a box suppresses boxes of all classes. Raises ExportError for options that cannot be
-        met."""
+        """`columns`: the classes that are looked for, if not all; a class in what comes out is an index to
+        them. With `cross_class` a box suppresses boxes of all classes. Raises ExportError for options that
+        cannot be met."""
         super().__init__()
         points = level_points(model.config.input_hw)
         classes = len(model.config.classes if columns is None else columns)
@@ -78,10 +79,11 @@ class PicoTail(nn.Module):
     ) -> InstanceTensors:
         """The fields of PicoHeads."""
         heads = PicoHeads(logits, alignment, distribution, seen, proto, scenery)
-        scores = scores_of(heads)
+        scores = joint_scores(heads)
         found = self._pairs(scores if self.columns is None else scores.index_select(-1, self.columns))
-        corners = Corners(*boxes_of(distribution, self.points, self.input_hw).unbind(-1))
-        dropped = suppressed(corners.gather(found.locations), None if self.cross_class else found.classes)
+        corners = Corners(*decoded_boxes(distribution, self.points, self.input_hw).unbind(-1))
+        classes = None if self.cross_class else found.classes
+        dropped = suppressed_pairs(corners.gather(found.locations), classes)
         best, kept = torch.where(dropped, -1.0, found.scores).topk(self.max_detections, dim=1)
         locations, classes = found.locations.gather(1, kept), found.classes.gather(1, kept)
         chosen = corners.gather(locations)
@@ -95,14 +97,14 @@ class PicoTail(nn.Module):
             number=valid.sum(1).to(torch.int32),
         )
 
-    def _pairs(self, scores: Tensor) -> Pairs:
+    def _pairs(self, scores: Tensor) -> ScoredPairs:
         """The best of scores (B, P, C)."""
         count = scores.shape[2]
         rows = scores.amax(-1).topk(self.locations, dim=1).indices
         scores = scores.gather(1, rows.unsqueeze(-1).expand(-1, -1, count))
         best, index = scores.flatten(1).topk(self.pairs, dim=1)
         row = torch.div(index, count, rounding_mode="floor")
-        return Pairs(best, rows.gather(1, row), index - row * count)
+        return ScoredPairs(best, rows.gather(1, row), index - row * count)
 
     def _masks(self, heads: PicoHeads, locations: Tensor, corners: Corners) -> Tensor:
         """(B, K, mh, mw) probabilities, zero outside the box ± one cell."""
@@ -116,7 +118,7 @@ class PicoTail(nn.Module):
         return logits.sigmoid() * in_x * in_y
 
 
-def suppressed(boxes: Corners, classes: Tensor | None) -> Tensor:
+def suppressed_pairs(boxes: Corners, classes: Tensor | None) -> Tensor:
     """Fast NMS on planes (B, k) by descending score → (B, k), true where any box before it, removed or not,
     overlaps it with IoU > 0.5 and, if `classes` (B, k) are given, is of its class."""
     area = (boxes.x2 - boxes.x1) * (boxes.y2 - boxes.y1) * (NMS_IOU / (1 + NMS_IOU))

@@ -15,8 +15,8 @@ torch = pytest.importorskip("torch", reason="needs the extra `models`")
 
 from streamseg.errors import ConfigError  # noqa: E402
 from streamseg.models.network import build_network  # noqa: E402
-from streamseg.models.picodet.decode import boxes_of, scores_of  # noqa: E402
-from streamseg.models.picodet.layers import ConvNorm  # noqa: E402
+from streamseg.models.picodet.decode import decoded_boxes, joint_scores  # noqa: E402
+from streamseg.models.picodet.layers import ConvNormSwish  # noqa: E402
 from streamseg.models.picodet.network import PicoDet, PicoHeads, level_points  # noqa: E402
 
 SIDE = 416
@@ -68,8 +68,11 @@ def take_weights(network: PicoDet, original: Any) -> None:
             normed[number(node["ins"][1][0])] = [array(e) for e in (conv["ins"][1], *node["ins"][1:5])]
         elif node["kind"] == "Add" and conv["kind"] == "Convolution":
             biased[number(conv["ins"][1][0])] = [array(conv["ins"][1]), array(node["ins"][1])]
-    layers = [m for part in MADE for m in network.get_submodule(part).modules() if isinstance(m, ConvNorm)]
-    for layer, (kernel, scale, shift, mean, var) in zip(layers, (normed[k] for k in sorted(normed)), strict=True):
+    parts = (module for part in MADE for module in network.get_submodule(part).modules())
+    layers = [module for module in parts if isinstance(module, ConvNormSwish)]
+    for layer, (kernel, scale, shift, mean, var) in zip(
+        layers, (normed[k] for k in sorted(normed)), strict=True
+    ):
         layer.conv.weight.data = kernel.reshape(layer.conv.weight.shape)
         layer.norm.weight.data, layer.norm.bias.data = scale, shift
         layer.norm.running_mean, layer.norm.running_var = mean, var
@@ -94,10 +97,10 @@ def test_the_detector_is_the_original_on_ten_pictures(original: Any, shared_dir:
             heads = network(picture)
             parts = [torch.cat([level[k].flatten(2) for level in original(picture)], 2).mT for k in range(3)]
         wanted = heads._replace(logits=parts[0], alignment=parts[1], distribution=parts[2])
-        assert (scores_of(heads) - scores_of(wanted)).abs().max() <= 1e-4
-        boxes, wanted_boxes = (boxes_of(h.distribution, points, (SIDE, SIDE)) for h in (heads, wanted))
+        assert (joint_scores(heads) - joint_scores(wanted)).abs().max() <= 1e-4
+        boxes, wanted_boxes = (decoded_boxes(h.distribution, points, (SIDE, SIDE)) for h in (heads, wanted))
         assert (boxes - wanted_boxes).abs().max() * SIDE <= 0.1
-        assert scores_of(wanted).max() > 0.3
+        assert joint_scores(wanted).max() > 0.3
 
 
 def test_boxes_and_scores_by_hand() -> None:
@@ -108,11 +111,11 @@ def test_boxes_and_scores_by_hand() -> None:
     logits = torch.full((1, 85, 4, 8), -100.0)
     for side, bins in enumerate(((1,), (0,), (2, 3), (7,))):
         logits[0, 1, side, list(bins)] = 100.0
-    box = boxes_of(logits.flatten(2), points, (64, 64))[0, 1]
+    box = decoded_boxes(logits.flatten(2), points, (64, 64))[0, 1]
     assert (box * 64).tolist() == pytest.approx([12 - 8, 4, 12 + 20, 4 + 56])
     none = torch.zeros(1, 1, 0)
     heads = PicoHeads(torch.tensor([[[0.0, 100.0]]]), torch.tensor([[[0.0]]]), none, none, none, none)
-    assert scores_of(heads).flatten().tolist() == pytest.approx([0.5, 0.5**0.5])
+    assert joint_scores(heads).flatten().tolist() == pytest.approx([0.5, 0.5**0.5])
 
 
 def test_shapes_at_another_size_and_a_frozen_detector() -> None:
@@ -128,5 +131,5 @@ def test_shapes_at_another_size_and_a_frozen_detector() -> None:
 
 
 def test_sides_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ConfigError, match="input size 100x96: picodet_s takes multiples of 32 from 64 on"):
+    with pytest.raises(ConfigError, match="input size 100x96: picodet_s takes multiples of 32, 64 and more"):
         build_network("picodet_s", input_hw=(100, 96))

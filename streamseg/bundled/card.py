@@ -1,0 +1,59 @@
+"""What the bundled engine is worth, measured, as the JSON file that lies beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from streamseg.bundled.photo_sets import PHOTO_SETS, read_split
+from streamseg.datasets.photo_set import PhotoSet
+from streamseg.engine_contract import Engine
+from streamseg.errors import DatasetError
+from streamseg.evaluation.coco import Subset, evaluate
+from streamseg.evaluation.scenes import write_scenes
+from streamseg.scene import CLASS_NAME
+
+__all__ = ["measure_engine", "update_card"]
+
+SCENES = 60
+
+
+def measure_engine(engine: Engine, data: Path, scenes: int = SCENES) -> dict[str, Any]:
+    """Mask AP on the held-out photographs below `data`, and on `scenes` synthetic frames.
+
+    The photographs' numbers are at the top level (see `evaluate`), those of the scenes under `scenes`.
+    Raises DatasetError, EngineError.
+    """
+    photos = evaluate(engine, [_held_out(engine, data, photo_set) for photo_set in PHOTO_SETS])
+    with tempfile.TemporaryDirectory() as folder:
+        images = write_scenes(Path(folder), scenes).images
+        synthetic = evaluate(engine, [Subset(images, frozenset({CLASS_NAME}))])
+    return photos | {"scenes": synthetic, "runtime": engine.runtime}
+
+
+def _held_out(engine: Engine, data: Path, photos: PhotoSet) -> Subset:
+    _, images = read_split(data, photos)
+    judged = [image for image in images if image.path.name not in photos.near_duplicates]
+    # The synthetic class is judged on scenes; in photographs it would only ever be wrong, and has no AP.
+    labelled = frozenset(engine.info.classes) - {CLASS_NAME, *photos.uncounted}
+    return Subset(judged, labelled, photos.renamed)
+
+
+def update_card(card: Path, engine_file: Path, measured: Mapping[str, Any]) -> None:
+    """Write what was measured of `engine_file` into `card`; what else it says, of training and data, stays.
+
+    Raises DatasetError when `card` exists and is not a JSON object.
+    """
+    told: dict[str, Any] = {}
+    if card.exists():
+        try:
+            told = dict(json.loads(card.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise DatasetError(f"{card}: not a card ({error}); move it away") from error
+    digest = hashlib.sha256(engine_file.read_bytes()).hexdigest()
+    told |= {**measured, "engine": engine_file.name, "engine_sha256": digest}
+    card.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Whether one engine may stand in for another: comparison, verdict, certificate."""

@@ -1,0 +1,193 @@
+"""What `streamseg eval` does: measure an engine file on annotated images, or on the synthetic scene."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from streamseg.capture.synthetic_source import parse_synthetic
+from streamseg.datasets.coco import CocoDataset, read_coco
+from streamseg.engines.load import load_engine
+from streamseg.engines.locate import list_engines, read_info
+from streamseg.engines.sidecar import file_sha256
+from streamseg.errors import EngineError, SinkError
+from streamseg.evaluation.contact_sheet import contact_sheet, worst
+from streamseg.evaluation.dataset_eval import Evaluation, evaluate_dataset
+from streamseg.evaluation.paired import paired_difference
+from streamseg.evaluation.scene_benchmark import SceneBenchmark
+from streamseg.evaluation.scenes import FIRST_SEED
+from streamseg.evaluation.semantic import SemanticMaps
+from streamseg.jobs.run import build
+from streamseg.scene import CLASS_NAME, SyntheticScene
+from streamseg.sinks.base import check_file_writable, write_failure
+from streamseg.streaming.config import load_config
+from streamseg.structures import Result
+from streamseg.version import __version__
+
+__all__ = ["evaluate_on_data", "evaluate_on_scenes", "write_report"]
+
+Progress = Callable[[int, int], None]
+JPEG_QUALITY = 90
+
+
+def evaluate_on_data(
+    engine: Path,
+    data: Path,
+    *,
+    images: Path | None = None,
+    runtime: str = "auto",
+    precision: str = "auto",
+    against: Path | None = None,
+    semantic: Path | None = None,
+    detections: Path | None = None,
+    pictures: Path | None = None,
+    progress: Progress = lambda done, total: None,
+) -> dict[str, Any]:
+    """Figures of an engine on COCO instances (docs/eval.md): a file, or a folder that holds `instances.json`.
+
+    `images`: their folder; left out, `images/` beside the file. `against`: another engine, for the paired
+    difference. `semantic`: a folder for `SemanticMaps`. `detections`: a file for what was found, in COCO's
+    results format; `pictures`: a folder for `worst.jpg`. `progress` is told of images done and of all.
+
+    Raises DatasetError, EngineError, ConfigError, SinkError.
+    """
+    if detections:
+        check_file_writable(detections)
+    if pictures:
+        _make_folder(pictures)
+    file = data / "instances.json" if data.is_dir() else data
+    left_out: list[str] = []
+    dataset = read_coco(file, images or file.parent / "images", left_out.append)
+    maps = SemanticMaps(semantic) if semantic else None
+
+    def measured(path: Path) -> tuple[Evaluation, dict[str, Any]]:
+        return _measured(path, (runtime, precision), dataset, left_out, maps, progress)
+
+    evaluation, figures = measured(engine)
+    if detections:
+        write_report(evaluation.detections, detections)
+    if pictures:
+        _write_worst(evaluation, pictures)
+    figures["data"] = str(file)
+    if against:
+        other, others = measured(against)
+        compared = asdict(paired_difference(evaluation.tables, other.tables))
+        figures["against"] = {key: others[key] for key in ("engine", "engine_sha256", "runtime")} | compared
+    return figures
+
+
+def _measured(
+    path: Path,
+    how: tuple[str, str],
+    dataset: CocoDataset,
+    left_out: list[str],
+    maps: SemanticMaps | None,
+    progress: Progress,
+) -> tuple[Evaluation, dict[str, Any]]:
+    with load_engine(path, *how) as engine:
+        began = time.monotonic()
+        evaluation = evaluate_dataset(engine, dataset, left_out=left_out, semantic=maps, progress=progress)
+        return evaluation, evaluation.figures | _record(path, engine.runtime, began)
+
+
+def _record(path: Path, runtime: str, began: float) -> dict[str, Any]:
+    return {
+        "engine": next((name for name, bundled in list_engines().items() if bundled == path), str(path)),
+        "engine_sha256": file_sha256(path),
+        "runtime": runtime,
+        "seconds": round(time.monotonic() - began, 3),
+        "streamseg": __version__,
+    }
+
+
+def _write_worst(evaluation: Evaluation, folder: Path) -> None:
+    sheet = contact_sheet(worst(evaluation.images), evaluation.names)
+    _, encoded = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    _write(folder / "worst.jpg", encoded.tobytes())
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise SinkError(f"{folder}: is a file; pictures need a folder") from error
+    except OSError as error:
+        raise write_failure(folder, error) from error
+
+
+class _SceneSink:
+    """Compares each result with the truth of the scene it shows."""
+
+    needs_canvas = False
+
+    def __init__(self, scenes: dict[str, SyntheticScene], frames: int, progress: Progress) -> None:
+        self.benchmark = SceneBenchmark()
+        self._scenes = scenes
+        self._frames = frames
+        self._done = 0
+        self._progress = progress
+
+    def write(self, result: Result) -> None:
+        _, truth = self._scenes[result.frame.source_id].frame(result.frame.index)
+        self.benchmark.add(result, truth)
+        self._done += 1
+        self._progress(self._done, self._frames)
+
+    def close(self) -> None: ...
+
+
+def evaluate_on_scenes(
+    engine: Path,
+    *,
+    runtime: str = "auto",
+    precision: str = "auto",
+    scenes: int = 3,
+    frames: int = 200,
+    progress: Progress = lambda done, total: None,
+) -> dict[str, Any]:
+    """Figures of the whole pipeline, from source to sink, on so many frames of each of so many scenes.
+
+    All scenes run at once, as several files would, with the settings of `streamseg run`; their seeds are
+    never trained on. Raises EngineError for an engine that does not know the scene's class.
+    """
+    if CLASS_NAME not in read_info(engine).classes:
+        raise EngineError(
+            f"{engine}: has no class {CLASS_NAME!r}, which the synthetic scene is made of; use --data"
+        )
+    specs = [f"synthetic:{FIRST_SEED + k}?frames={frames}" for k in range(scenes)]
+    config = load_config(
+        None,
+        {
+            "sources": specs,
+            "classes": [CLASS_NAME],
+            "engine": {"path": str(engine), "runtime": runtime, "precision": precision},
+        },
+    )
+    made: dict[str, SyntheticScene] = {}
+    sink = _SceneSink(made, scenes * frames, progress)
+    job = build(config, [sink])
+    made.update({source_id: parse_synthetic(spec).scene() for source_id, spec in job.specs.items()})
+    began = time.monotonic()
+    job.run()
+    return sink.benchmark.summary() | _record(engine, job.runtime, began)
+
+
+def write_report(content: Any, path: Path) -> None:
+    """Write `content` as JSON, all of it or nothing. Raises SinkError."""
+    _write(path, (json.dumps(content, ensure_ascii=False) + "\n").encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise write_failure(path, error) from error

@@ -1,0 +1,65 @@
+"""What `streamseg run` does: configuration → a job that is ready to run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from streamseg.engine_contract import EngineInfo
+from streamseg.engines.certified import check_certificate
+from streamseg.engines.load import load_engine
+from streamseg.engines.locate import read_info
+from streamseg.errors import ConfigError
+from streamseg.jobs.obtain import engine_path
+from streamseg.jobs.rebuild import rebuild_if_stale
+from streamseg.progress import LogWatcher, Watcher
+from streamseg.sinks.base import Sink
+from streamseg.streaming.config import RunConfig
+from streamseg.streaming.job import Job, class_ids
+from streamseg.streaming.outputs import open_sinks
+
+__all__ = ["build"]
+
+_log = logging.getLogger(__name__)
+
+
+def build(config: RunConfig, extra_sinks: Sequence[Sink] = (), watcher: Watcher | None = None) -> Job:
+    """Check everything that can be checked before a frame is read, and connect it.
+
+    `extra_sinks`: further sinks, for every source. `watcher` is told when published weights are fetched and
+    exported first. Raises ConfigError, SinkError, EngineError, CheckpointError.
+    """
+    if not config.sources:
+        raise ConfigError("no source: name a file, an address, a webcam (0) or synthetic")
+    # Before the engine: fetching and exporting one takes minutes, and a mistyped path must not wait for that.
+    sinks = open_sinks(config.output, config.sources)
+    with ExitStack() as undo:
+        for sink in {id(sink): sink for of_source in sinks.values() for sink in of_source}.values():
+            undo.callback(sink.close)
+        path, info = _engine(config, watcher)
+        undo.pop_all()
+    for of_source in sinks.values():
+        of_source.extend(extra_sinks)
+    asked = config.engine
+    return Job(config, sinks, info, lambda: load_engine(path, asked.runtime, asked.precision, asked.threads))
+
+
+def _engine(config: RunConfig, watcher: Watcher | None) -> tuple[Path, EngineInfo]:
+    """The engine file to run, fetched or rebuilt where asked, and what it says of itself."""
+    asked = config.engine
+    path = engine_path(asked.path, asked.cache, watcher)
+    if asked.rebuild:
+        rebuild_if_stale(path, watcher or LogWatcher(), asked.cache)
+    notice = check_certificate(
+        path,
+        runtime=asked.runtime,
+        precision=asked.precision,
+        allow_failed=asked.allow_failed_certificate,
+    )
+    if notice:
+        _log.warning("%s", notice)
+    info = read_info(path)
+    class_ids(config.classes, info.classes)
+    return path, info

@@ -1,0 +1,1 @@
+"""SOLO and SOLOv2 (Wang et al., 2020): networks, tail, configurations."""

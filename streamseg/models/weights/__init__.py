@@ -1,0 +1,1 @@
+"""Weights files: ours and the published layouts."""

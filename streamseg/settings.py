@@ -1,0 +1,94 @@
+"""Sections of settings: typed, frozen, read from YAML with complaints that name file, key and value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from streamseg.errors import ConfigError, did_you_mean
+
+__all__ = ["Section", "load_section", "size_hw_from_text"]
+
+
+class Section(BaseModel):
+    """Part of a settings file: unknown keys are refused, the text under a field documents it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def load_section(
+    section: type[SectionT], path: str | None = None, overrides: Mapping[str, Any] | None = None
+) -> SectionT:
+    """Defaults, then the YAML file at `path`, then `overrides` (nested like the file).
+
+    Raises ConfigError, one line naming file, key and value.
+    """
+    merged = _merge(_read_yaml(path) if path else {}, overrides or {})
+    try:
+        return section.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(_first_complaint(error, path, section)) from error
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _read_yaml(path: str) -> dict[str, Any]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot read the configuration: {error}") from error
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected keys and values, found a {type(data).__name__}")
+    return data
+
+
+def _first_complaint(error: ValidationError, path: str | None, root: type[BaseModel]) -> str:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    prefix = f"{path}: " if path else ""
+    if first["type"] == "extra_forbidden":
+        *parents, key = (str(part) for part in first["loc"])
+        known = list(_section(root, parents).model_fields)
+        hint = did_you_mean(key, known)
+        aside = f" ({hint})" if hint else ""
+        return f"{prefix}unknown key {where!r}{aside}; known here: {', '.join(known)}"
+    return f"{prefix}{where}: {first['msg'].lower()}, got {first['input']!r}"
+
+
+def _section(root: type[BaseModel], parents: list[str]) -> type[BaseModel]:
+    model = root
+    for name in parents:
+        annotation = model.model_fields[name].annotation
+        candidates = [annotation, *get_args(annotation)] if get_origin(annotation) else [annotation]
+        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return model
+
+
+def size_hw_from_text(key: str, text: str) -> tuple[int, int]:
+    """Height and width in pixels of `HxW`, which `key` was given as. Raises ConfigError."""
+    match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", text)
+    if match is None:
+        raise ConfigError(f"{key} {text}: expected HEIGHTxWIDTH in pixels, such as 550x550")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,118 @@
+"""Typed configuration: defaults < YAML file < command line, checked before anything is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from streamseg.settings import Section, load_section
+
+__all__ = [
+    "CaptureConfig",
+    "EngineConfig",
+    "OutputConfig",
+    "OverlayConfig",
+    "RunConfig",
+    "TrackConfig",
+    "load_config",
+]
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class EngineConfig(Section):
+    path: str = "compact"
+    """An .onnx file, a checkpoint (.pth, for the torch runtime), or the name of a bundled engine or of
+    published weights (`streamseg models`), which are fetched and exported on first use."""
+    cache: str | None = None
+    """Folder for published weights and the engines made of them; the user's cache folder when left out."""
+    runtime: Literal["auto", "openvino", "onnxruntime", "torch", "tensorrt"] = "auto"
+    """`auto` takes the fastest that is installed and says which."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """`auto` is BF16 where the CPU has it."""
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """CPU threads of the engine; all cores when left out."""
+    allow_failed_certificate: bool = False
+    """Run an engine that `streamseg certify` found to differ too much from its reference."""
+    rebuild: bool = False
+    """Build a TensorRT engine again, from its .onnx, where it was made for another GPU or version."""
+
+
+class CaptureConfig(Section):
+    open_timeout_s: Seconds = 5.0
+    """A camera or stream that does not answer for so long is an error at start, a retry later."""
+    read_timeout_s: Seconds = 5.0
+    """A stream that delivers no frame for so long is taken to be disconnected."""
+    transport: Literal["tcp", "udp"] = "tcp"
+    """RTSP transport."""
+    size: tuple[int, int] | None = None
+    """Width and height to ask of a webcam."""
+    fps: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Frame rate to ask of a webcam; nominal rate of a folder of images."""
+
+
+class TrackConfig(Section):
+    enabled: bool = True
+    """Follow objects and give them ids."""
+    lost_seconds: Annotated[float, Field(gt=0, le=60)] | None = None
+    """How long an object may be out of sight and keep its id; the tracker's default when left out."""
+
+
+class OverlayConfig(Section):
+    trail_seconds: Annotated[float, Field(ge=0, le=60)] = 0.0
+    """Length of the trail behind each tracked object; 0 draws none."""
+    status: bool = True
+    """The small line with frames per second and age."""
+
+
+class OutputConfig(Section):
+    video: str | None = None
+    """.mp4 or .mkv, annotated."""
+    jsonl: str | None = None
+    """JSON Lines, one line per frame; `-` is standard output."""
+    images: str | None = None
+    """Folder for annotated images."""
+    show: bool = False
+    """A window."""
+    summary: str | None = None
+    """JSON file for the end-of-run summary."""
+
+
+class RunConfig(Section):
+    """All of one `streamseg run`."""
+
+    sources: tuple[str, ...] = ()
+    """Files, stream addresses, webcams (`0`), folders of images, or `synthetic[:SEED]`."""
+    engine: EngineConfig = EngineConfig()
+    score: Fraction = 0.3
+    """Instances below it are not drawn, written or given a new id."""
+    classes: tuple[str, ...] | None = None
+    """Names of classes to keep; all when left out."""
+    max_frames: Annotated[int, Field(ge=1)] | None = None
+    """Stop after so many frames of each source."""
+    drop: Literal["auto", "oldest", "never"] = "auto"
+    """When the engine is slower than the source: `oldest` keeps the newest frame, `never` waits.
+    `auto` is `oldest` for live sources and `never` for files."""
+    capture: CaptureConfig = CaptureConfig()
+    track: TrackConfig = TrackConfig()
+    overlay: OverlayConfig = OverlayConfig()
+    output: OutputConfig = OutputConfig()
+
+    @field_validator("sources", "classes", mode="before")
+    @classmethod
+    def _one_is_many(cls, value: Any) -> Any:
+        """A lone name may be written without a list, a webcam's number without quotes."""
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            value = [value]
+        return [str(v) if isinstance(v, int) else v for v in value] if isinstance(value, list) else value
+
+
+def load_config(path: str | None = None, overrides: Mapping[str, Any] | None = None) -> RunConfig:
+    """Defaults, then the YAML file at `path`, then `overrides` (nested like the file).
+
+    Raises ConfigError, one line naming file, key and value.
+    """
+    return load_section(RunConfig, path, overrides)

@@ -1,0 +1,65 @@
+"""Instances → results with ids: one tracker per source."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from streamseg.streaming.segment import Segmented
+from streamseg.structures import Frame, Instances, Result, Tracks
+from streamseg.tracking.config import TrackerConfig
+from streamseg.tracking.tracker import Tracker
+
+__all__ = ["Follow"]
+
+
+class Follow:
+    """Instances → results with ids, one tracker per source, in order.
+
+    Instances below the tracker's `high_score` stay only where they prolong a track (the second stage of
+    ByteTrack, Zhang et al. 2022); without a tracker the engine's stage has already removed them.
+    """
+
+    def __init__(
+        self,
+        class_names: tuple[str, ...],
+        config: TrackerConfig | None,
+        fps_of: Callable[[str], float | None] = lambda _: None,
+    ) -> None:
+        """`config` None: no ids. `fps_of`: the nominal rate of a source, if known, by its id."""
+        self._class_names = class_names
+        self._config = config
+        self._fps_of = fps_of
+        self._trackers: dict[str, Tracker] = {}
+
+    def process(self, items: list[Segmented]) -> Iterable[Result]:
+        for frame, instances, stamps in items:
+            instances, tracks = self._follow(frame, instances)
+            stamps["track"] = time.monotonic_ns()
+            yield Result(frame, instances, tracks, self._class_names, stamps)
+
+    def _follow(self, frame: Frame, instances: Instances) -> tuple[Instances, Tracks]:
+        if self._config is None:
+            return instances, Tracks.untracked(instances)
+        if frame.source_id not in self._trackers:
+            self._trackers[frame.source_id] = self._new_tracker(self._config, frame.source_id)
+        tracks = self._trackers[frame.source_id].update(instances, frame.pts_seconds)
+        keep = (instances.score >= self._config.high_score) | (tracks.id >= 0)
+        if keep.all():
+            return instances, tracks
+        kept = np.flatnonzero(keep)
+        return instances.select(kept), tracks.select(kept)
+
+    def _new_tracker(self, config: TrackerConfig, source_id: str) -> Tracker:
+        # Known, the rate is worth 2.4 HOTA where frames are dropped steadily (docs/tracking.md).
+        fps = self._fps_of(source_id)
+        return Tracker(replace(config, nominal_step_seconds=1 / fps) if fps else config)
+
+    def drain(self) -> Iterable[Result]:
+        return ()
+
+    def close(self) -> None:
+        self._trackers.clear()

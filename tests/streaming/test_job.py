@@ -1,0 +1,252 @@
+"""The main job, connected: real clips and outputs, with an engine that knows the synthetic scene."""
+
+import json
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from streamseg.engine_contract import EngineInfo, EngineOutputs
+from streamseg.engines.fake_engine import FakeEngine
+from streamseg.errors import ConfigError, CorruptSource, EngineError, SinkError, SourceError
+from streamseg.jobs.run import build
+from streamseg.jobs.stream import stream
+from streamseg.scene import SyntheticScene
+from streamseg.sinks.list_sink import ListSink
+from streamseg.streaming.config import load_config
+from streamseg.streaming.job import Job
+from streamseg.streaming.outputs import open_sinks, source_ids
+from streamseg.streaming.report import status_line, summary
+
+SIZE_HW = (144, 192)
+INFO = EngineInfo("fake", "scene", ("shape", "thing"), "stretch", (72, 96), 20, 0.05)
+
+
+def outputs_of(batch):
+    """One square in the middle of every frame, half its width and height."""
+    count = len(batch)
+    masks = np.zeros((count, 20, 18, 24), np.uint8)
+    masks[:, 0, 5:14, 6:18] = 255
+    boxes = np.zeros((count, 20, 4), np.float32)
+    boxes[:, 0] = 0.25, 0.25, 0.75, 0.75
+    scores = np.zeros((count, 20), np.float32)
+    scores[:, 0] = 0.9
+    return EngineOutputs(boxes, scores, np.zeros((count, 20), np.int32), masks, np.ones(count, np.int32))
+
+
+def job_of(options, extra=(), latency_s=0.0, make=outputs_of):
+    config = load_config(None, options)
+    sinks = open_sinks(config.output, config.sources)
+    for source_sinks in sinks.values():
+        source_sinks.extend(extra)
+    return Job(config, sinks, INFO, lambda: FakeEngine(INFO, make, latency_s=latency_s))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """25 frames of the scene with uneven times, H.264 with B frames."""
+    path = tmp_path_factory.mktemp("clip") / "scene.mp4"
+    scene = SyntheticScene(3, SIZE_HW, 4)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", 30)
+        video.height, video.width, video.pix_fmt = *SIZE_HW, "yuv420p"
+        for index in range(25):
+            frame = av.VideoFrame.from_ndarray(scene.frame(index)[0], "bgr24")
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    return path
+
+
+def times_of(path):
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        return [frame.time for frame in container.decode(video)]
+
+
+def test_every_frame_of_a_file_comes_out_with_its_own_time(clip, tmp_path):
+    video, data = tmp_path / "out.mp4", tmp_path / "out.jsonl"
+    job = job_of({"sources": [str(clip)], "output": {"video": str(video), "jsonl": str(data)}})
+    assert job.run() == 0
+    lines = [json.loads(line) for line in data.read_text().splitlines()]
+    assert [line["index"] for line in lines] == list(range(25))
+    assert times_of(video) == pytest.approx(times_of(clip), abs=1e-4)
+    assert [line["pts"] for line in lines] == pytest.approx(times_of(clip), abs=1e-6)
+    numbers = summary(job)["sources"]["scene"]
+    assert (numbers["captured"], numbers["delivered"]) == (25, 25)
+    assert numbers["dropped"] == {"overrun": 0, "unfinished": 0}
+
+
+def test_the_data_file_says_what_and_where(clip, tmp_path):
+    data = tmp_path / "out.jsonl"
+    job_of({"sources": [str(clip)], "output": {"jsonl": str(data)}}).run()
+    last = json.loads(data.read_text().splitlines()[-1])
+    (instance,) = last["instances"]
+    assert (instance["class"], instance["id"]) == ("shape", 1)
+    assert instance["score"] == pytest.approx(0.9, abs=1e-3)
+    assert instance["box"] == pytest.approx([48, 36, 144, 108])
+    mask = coco_mask.decode(instance["mask"])
+    assert mask.shape == SIZE_HW
+    assert mask.sum() == pytest.approx(96 * 72, rel=0.05)
+    assert mask[72, 96] == 1
+
+
+def test_the_overlay_is_drawn_for_video_and_only_then(clip, tmp_path):
+    kept = ListSink(needs_canvas=True)
+    job_of({"sources": [str(clip)], "max_frames": 3}, [kept]).run()
+    result = kept.results[-1]
+    assert len(kept.results) == 3
+    assert np.abs(result.canvas[72, 96].astype(int) - result.frame.image[72, 96]).max() > 10
+    bare = ListSink()
+    job_of({"sources": [str(clip)], "max_frames": 3}, [bare]).run()
+    assert all(r.canvas is None for r in bare.results)
+
+
+def test_classes_and_score_choose_what_is_shown(clip):
+    for options, count in (({}, 1), ({"classes": ["thing"]}, 0), ({"score": 0.95}, 0)):
+        kept = ListSink()
+        job_of({"sources": [str(clip)], "max_frames": 2, **options}, [kept]).run()
+        assert [len(r.instances) for r in kept.results] == [count] * 2, options
+
+
+def test_several_sources_keep_their_outputs_and_ids_apart(clip, tmp_path):
+    other = tmp_path / "other.mp4"
+    other.write_bytes(clip.read_bytes())
+    output = {"video": str(tmp_path / "o.mp4"), "jsonl": str(tmp_path / "o.jsonl")}
+    job = job_of({"sources": [str(clip), str(other)], "output": output})
+    job.run()
+    lines = [json.loads(line) for line in Path(output["jsonl"]).read_text().splitlines()]
+    for name in ("scene", "other"):
+        mine = [line for line in lines if line["source"] == name]
+        assert [line["index"] for line in mine] == list(range(25))
+        assert mine[-1]["instances"][0]["id"] == 1
+        assert len(times_of(tmp_path / f"o-{name}.mp4")) == 25
+
+
+def test_a_live_source_shows_its_newest_frame_and_counts_the_rest(monkeypatch):
+    """A source four times as fast as the engine."""
+    kept = ListSink()
+    job = job_of({"sources": ["synthetic?frames=120&size=96x64"], "drop": "oldest"}, [kept], latency_s=0.02)
+    paced(job, monkeypatch, 0.005)
+    job.run()
+    numbers = summary(job)["sources"]["synthetic"]
+    assert numbers["captured"] == 120
+    assert numbers["dropped"]["overrun"] > 30
+    assert numbers["captured"] == numbers["delivered"] + sum(numbers["dropped"].values())
+    indices = [r.frame.index for r in kept.results]
+    assert indices == sorted(set(indices))
+    assert indices[-1] == 119
+
+
+def paced(job, monkeypatch, seconds):
+    from streamseg.capture import synthetic_source
+
+    original = synthetic_source.SyntheticSource.__iter__
+
+    def slowly(self):
+        for frame in original(self):
+            yield frame
+            time.sleep(seconds)
+
+    monkeypatch.setattr(synthetic_source.SyntheticSource, "__iter__", slowly)
+
+
+def test_a_truncated_file_gives_what_it_has_and_says_so(clip, tmp_path):
+    whole = tmp_path / "whole.mkv"
+    with av.open(str(clip)) as source, av.open(str(whole), "w") as target:
+        video = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = video
+                target.mux(packet)
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    output = tmp_path / "out.mp4"
+    with pytest.raises(CorruptSource, match=r"cut\.mkv: .*frames decoded"):
+        job_of({"sources": [str(cut)], "output": {"video": str(output)}}).run()
+    assert 1 <= len(times_of(output)) < 25
+
+
+def test_a_failing_engine_leaves_the_files_playable(clip, tmp_path):
+    calls = iter(range(100))
+
+    def failing(batch):
+        if next(calls) == 10:
+            raise EngineError("device lost")
+        return outputs_of(batch)
+
+    output = tmp_path / "out.mp4"
+    with pytest.raises(EngineError, match="device lost"):
+        job_of({"sources": [str(clip)], "output": {"video": str(output)}}, make=failing).run()
+    assert len(times_of(output)) >= 1
+
+
+def test_a_failing_sink_stops_the_run_and_the_others_are_finished(clip, tmp_path):
+    output = tmp_path / "out.mp4"
+    with pytest.raises(SinkError):
+        job_of({"sources": [str(clip)], "output": {"video": str(output)}}, [ListSink(fail_at=5)]).run()
+    assert 1 <= len(times_of(output)) <= 7
+
+
+def test_mistakes_are_found_before_anything_is_read(clip, tmp_path, tiny_engine_path):
+    def built(**options):
+        return build(load_config(None, {"engine": {"path": str(tiny_engine_path)}, **options}))
+
+    with pytest.raises(ConfigError, match="no source"):
+        built()
+    with pytest.raises(
+        ConfigError, match=r"no class 'sqare' \(did you mean 'square'\?\); it has disc, square, star"
+    ):
+        built(sources=[str(clip)], classes=["sqare"])
+    with pytest.raises(ConfigError, match="is also the input"):
+        built(sources=[str(clip)], output={"video": str(clip)})
+    with pytest.raises(SinkError, match="does not exist"):
+        built(sources=[str(clip)], output={"video": str(tmp_path / "no" / "out.mp4")})
+    with pytest.raises(EngineError, match="no such engine"):
+        built(sources=[str(clip)], engine={"path": "nothing.onnx"})
+    with pytest.raises(SourceError, match=r"missing\.mp4: no such file"):
+        built(sources=["missing.mp4"]).run()
+
+
+def test_a_mistyped_output_does_not_wait_for_a_download(clip, tmp_path):
+    class NothingSaid:
+        def say(self, text):
+            raise AssertionError(text)
+
+    options = {
+        "sources": [str(clip)],
+        "engine": {"path": "yolact_r50", "cache": str(tmp_path / "cache")},
+        "output": {"video": str(tmp_path / "no" / "out.mp4")},
+    }
+    with pytest.raises(SinkError, match="does not exist"):
+        build(load_config(None, options), watcher=NothingSaid())
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_python_loop_gives_results_and_finishes_outputs(clip, tmp_path, tiny_engine_path):
+    output = tmp_path / "out.mp4"
+    results = stream(clip, engine=str(tiny_engine_path), output={"video": str(output)})
+    indices = []
+    for result in results:
+        indices.append(result.frame.index)
+        if len(indices) == 5:
+            break
+    results.close()
+    assert indices == list(range(5))
+    assert len(times_of(output)) >= 5
+
+
+def test_source_names_are_short_unique_and_without_secrets():
+    specs = ["a/clip.mp4", "b/clip.mp4", "rtsp://me:secret@cam.local:554/live/1?x=1", "0"]
+    assert source_ids(specs) == ["clip", "clip-2", "cam.local-554-live-1", "0"]
+
+
+def test_one_of_several_sources_may_fail_without_the_others(clip, tmp_path):
+    kept = ListSink()
+    job = job_of({"sources": [str(clip), str(tmp_path / "gone.mp4")]}, [kept])
+    with pytest.raises(SourceError, match=r"gone\.mp4: no such file"):
+        job.run()
+    assert [r.frame.index for r in kept.results] == list(range(25))
+    assert status_line(job).splitlines()[1].startswith("gone: stopped: ")

@@ -92,9 +92,9 @@ class Ours:
         """Seconds to the instances and to the annotated frame."""
         began = time.perf_counter()
         frame = Frame(image, index, index / 25, time.monotonic_ns(), "benchmark")
-        [(frame, instances)] = self._segmenter.process([frame])
+        [found] = self._segmenter.segment([frame])
         segmented = time.perf_counter()
-        [result] = self._follow.process([(frame, instances, {})])
+        [result] = self._follow.process([found])
         self.instances = len(result.instances)
         self._painter.draw(result.frame, result.instances, result.tracks, self.names)
         return segmented - began, time.perf_counter() - began

@@ -66,7 +66,7 @@ def parts(clip: Path, truths: list[SceneTruth], folder: Path) -> dict[str, float
     costs = {
         "decode_and_bgr": cpu_ms(lambda: frames.extend(FileSource(clip, "clip")), len(truths)),
         "resize_and_masks": cpu_ms(
-            lambda: segmented.extend((f, i, {}) for frame in frames for f, i in segmenter.process([frame])),
+            lambda: segmented.extend(found for frame in frames for found in segmenter.segment([frame])),
             len(truths),
         ),
         "track": cpu_ms(lambda: results.extend(follow.process(segmented)), len(truths)),

@@ -52,7 +52,7 @@ class ModuleEngine(BaseEngine):
 
     def __init__(self, model: Network) -> None:
         self._module = EngineModule(model.eval())
-        super().__init__(self._module.info(), "torch")
+        super().__init__(self._module.info(), "torch", torch.__version__, "fp32")
 
     def _start(self, frames: NDArray[np.uint8]) -> None:
         with torch.inference_mode():

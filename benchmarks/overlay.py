@@ -16,12 +16,13 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.masks import FrameMasks, regions
+from streamseg.masks import FrameMasks
 from streamseg.overlay.labels import style_for
 from streamseg.overlay.painter import Painter, draw_labels, draw_outline
 from streamseg.overlay.palette import colours_of
@@ -66,10 +67,20 @@ def tracked(instances: Instances) -> Tracks:
     return Tracks(np.arange(1, n + 1), np.ones(n, np.float32), np.full(n, 2, np.uint8), instances.xyxy.copy())
 
 
+def masks_of(instances: Instances) -> FrameMasks:
+    """The masks with nothing made yet."""
+    return FrameMasks(instances.masks, instances.xyxy)
+
+
+def anew(instances: Instances) -> Instances:
+    """The same instances, of whose masks nothing is made yet."""
+    return replace(instances)
+
+
 def parts_of(frame: Frame, instances: Instances) -> Parts:
     """What is measured, by name; all that a part needs from an earlier one is made beforehand."""
-    tracks, shared = tracked(instances), FrameMasks(instances)
-    ready, colours = shared.regions, colours_of(instances, tracks)
+    tracks = tracked(instances)
+    ready, colours = instances.pixels.regions, colours_of(instances, tracks)
     style, tint, painter = style_for(FRAME_HW), Tint(), Painter()
     trailing = Painter(trail_seconds=2.0)
     canvas = frame.image.copy()
@@ -79,20 +90,20 @@ def parts_of(frame: Frame, instances: Instances) -> Parts:
             draw_outline(canvas, part, box, colour, style)
 
     def regions_and_rle() -> None:
-        both = FrameMasks(instances)
+        both = masks_of(instances)
         _ = both.regions, both.rles
 
     return {
         "frame_copy": lambda: frame.image.copy(),
-        "regions": lambda: regions(instances),
-        "rle": lambda: FrameMasks(instances).rles,
+        "regions": lambda: masks_of(instances).regions,
+        "rle": lambda: masks_of(instances).rles,
         "regions_and_rle": regions_and_rle,
         "tint": lambda: tint.apply(canvas, ready, colours),
         "outlines": outlines,
         "labels": lambda: draw_labels(canvas, style, instances, tracks, NAMES, colours, "30 fps"),
-        "draw_given_regions": lambda: painter.draw(frame, instances, tracks, NAMES, masks=shared),
-        "draw": lambda: painter.draw(frame, instances, tracks, NAMES, status="30 fps"),
-        "draw_with_trails": lambda: trailing.draw(frame, instances, tracks, NAMES, status="30 fps"),
+        "draw_given_regions": lambda: painter.draw(frame, instances, tracks, NAMES),
+        "draw": lambda: painter.draw(frame, anew(instances), tracks, NAMES, status="30 fps"),
+        "draw_with_trails": lambda: trailing.draw(frame, anew(instances), tracks, NAMES, status="30 fps"),
     }
 
 
@@ -101,7 +112,7 @@ def supervision_parts(frame: Frame, instances: Instances) -> Parts:
     import supervision as sv
 
     full = np.zeros((len(instances), *FRAME_HW), np.bool_)
-    for row, ((x, y), bits) in zip(full, regions(instances), strict=True):
+    for row, ((x, y), bits) in zip(full, instances.pixels.regions, strict=True):
         row[y : y + bits.shape[0], x : x + bits.shape[1]] = bits
     detections = sv.Detections(
         xyxy=instances.xyxy,
@@ -150,7 +161,7 @@ def main() -> None:
             parts = parts_of(frame, instances)
             if has_supervision:
                 parts |= supervision_parts(frame, instances)
-            areas = FrameMasks(instances).areas
+            areas = instances.pixels.areas
             cases.append(
                 {
                     "instances": n,

@@ -109,7 +109,7 @@ class ModuleEngine(BaseEngine):
 
     def __init__(self, module: EngineModule) -> None:
         self._module = module
-        super().__init__(module.info(), "torch")
+        super().__init__(module.info(), "torch", torch.__version__, "fp32")
 
     def _start(self, frames: NDArray[np.uint8]) -> None:
         with torch.inference_mode():
@@ -186,8 +186,8 @@ def measure_across_classes(model: Yolact, heads: Any, original: Original, name: 
 
 def fitted_instances(engine: BaseEngine, image: NDArray[np.uint8]) -> Instances:
     """Everything an engine of SOLO's finds, by way of the segmenter, which resizes as the original does."""
-    ((_, found),) = Segmenter(engine, score=0.0).process([Frame(image, 0, 0.0, 0, "")])
-    return found
+    (found,) = Segmenter(engine, score=0.0).segment([Frame(image, 0, 0.0, 0, "")])
+    return found.instances
 
 
 def measure_onnx(engine: BaseEngine, original: Original, images: tuple[str, ...]) -> Parity:

@@ -1,44 +1,110 @@
 """Contract 2: what every engine is, whatever its family and runtime.
 
-| tensor       | shape           | dtype   | meaning                                             |
-|--------------|-----------------|---------|-----------------------------------------------------|
-| in  frames   | (B, h, w, 3)    | uint8   | BGR, already at the engine's input size             |
-| out boxes    | (B, K, 4)       | float32 | x1 y1 x2 y2, relative 0…1 to the input              |
-| out scores   | (B, K)          | float32 | descending; entries ≥ count are 0                   |
-| out classes  | (B, K)          | int32   | 0-based foreground class                            |
-| out masks    | (B, K, mh, mw)  | uint8   | soft mask × 255, already cropped to its box         |
-| out count    | (B,)            | int32   | valid entries                                       |
+| tensor        | shape           | dtype   | meaning                                                        |
+|---------------|-----------------|---------|----------------------------------------------------------------|
+| in  frames    | (B, h, w, 3)    | uint8   | BGR, already at the engine's input size                        |
+| out boxes     | (B, K, 4)       | float32 | x1 y1 x2 y2, relative 0…1 to the input                         |
+| out scores    | (B, K)          | float32 | descending; entries ≥ count are 0                              |
+| out classes   | (B, K)          | int32   | 0-based foreground class                                       |
+| out masks     | (B, K, mh, mw)  | uint8   | what is interpolated (`mask_encoding`, `mask_layout`)          |
+| out count     | (B,)            | int32   | valid entries                                                  |
+| out semantic  | (B, sh, sw)     | uint8   | optional: index into `stuff_classes`, 255 = none               |
+| out segments  | (B, sh, sw)     | uint8   | optional: row + 1 of the instance that owns a cell, 0 = none   |
+
+Promptable networks are a second kind with a protocol of their own, `PromptableEngine`. Needs the standard
+library alone, so that the command line can name runtimes and precisions at once.
 """
 
 from __future__ import annotations
 
-import json
+import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, get_args
 
 from streamseg.errors import NotAnEngine
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "CONTRACT_VERSION",
     "INPUT_NAME",
+    "OPTIONAL_OUTPUTS",
     "OUTPUT_NAMES",
+    "PRECISIONS",
+    "RUNTIME_NAMES",
+    "AnyPrecision",
+    "AnyRuntime",
     "Engine",
     "EngineInfo",
     "EngineOutputs",
-    "info_from_metadata",
-    "metadata_from_info",
+    "Precision",
+    "PromptOutputs",
+    "PromptableEngine",
+    "RuntimeName",
+    "TensorSpec",
+    "contract_tensors",
+    "shortened",
+    "without_controls",
 ]
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 INPUT_NAME = "frames"
 OUTPUT_NAMES = ("boxes", "scores", "classes", "masks", "count")
-PREFIX = "streamseg."
-MAKE_ONE = "streamseg export MODEL -o OUT.onnx"
+OPTIONAL_OUTPUTS = ("semantic", "segments")
+
+RuntimeName = Literal["tensorrt", "openvino", "onnxruntime", "torch"]
+RUNTIME_NAMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
+"""The fastest first: that is the order in which `auto` tries them."""
+Precision = Literal["fp32", "fp16", "bf16", "int8", "mixed"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+"""`mixed`: the backbone and what makes masks in INT8, the rest in floating point."""
+AnyRuntime = Literal["auto", RuntimeName]
+AnyPrecision = Literal["auto", Precision]
+
+MOST_DETECTIONS = 100_000
+MOST_FINER = 64
+CHOICES = {
+    "resize": ("stretch", "fit"),
+    "mask_layout": ("frame", "box"),
+    "mask_paste": ("continuous", "torchvision"),
+    "kind": ("instances", "promptable"),
+    "precision": PRECISIONS,
+}
+NAMES = ("family", "model", "checkpoint", "checkpoint_sha256", "version", "classes", "stuff_classes")
+UNPRINTABLE = frozenset(("Cc", "Cs", "Zl", "Zp"))
+"""Unicode categories that no name may hold: terminals obey escapes, lone surrogates crash what draws text."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One named tensor."""
+
+    name: str
+    shape: tuple[int | str, ...] | None
+    """A text stands for a size that is free: `B`. None: the file does not say."""
+    dtype: str
+    """As numpy names it: `uint8`. Empty: the file does not say."""
+
+    def agrees(self, other: TensorSpec) -> bool:
+        """Whether both may be one tensor: nothing that both say differs."""
+        if self.dtype and other.dtype and self.dtype != other.dtype:
+            return False
+        if self.shape is None or other.shape is None:
+            return True
+        pairs = list(zip(self.shape, other.shape, strict=False))
+        sizes = [(a, b) for a, b in pairs if isinstance(a, int) and isinstance(b, int)]
+        return len(self.shape) == len(other.shape) and all(a == b for a, b in sizes)
+
+    def __str__(self) -> str:
+        if self.shape is None:
+            return self.dtype or "not declared"
+        axes = ", ".join(map(str, self.shape))
+        return f"{self.dtype} ({axes}{',' if len(self.shape) == 1 else ''})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,11 +116,25 @@ class EngineOutputs:
     classes: NDArray[np.int32]
     masks: NDArray[np.uint8]
     count: NDArray[np.int32]
+    semantic: NDArray[np.uint8] | None = None
+    segments: NDArray[np.uint8] | None = None
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Those there are, by name, in the contract's order."""
+        named = ((name, getattr(self, name)) for name in (*OUTPUT_NAMES, *OPTIONAL_OUTPUTS))
+        return {name: array for name, array in named if array is not None}
+
+    def rows(self, start: int, stop: int) -> EngineOutputs:
+        """Views of the frames `start`…`stop` of the batch."""
+        return EngineOutputs(**{name: array[start:stop] for name, array in self.arrays().items()})
 
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What the file says of itself (`streamseg.*` metadata) and its input size."""
+    """What the file says of itself (`streamseg.*` metadata) and its input size.
+
+    Raises NotAnEngine, naming the field, for values that the contract does not have.
+    """
 
     family: str
     model: str
@@ -64,6 +144,7 @@ class EngineInfo:
     input_hw: tuple[int, int]
     """Height and width of `frames`, pixels."""
     max_detections: int
+    """K; 0 for an engine that gives `semantic` alone."""
     score_threshold: float
     pad_bgr: tuple[int, int, int] = (0, 0, 0)
     """Padding colour for `fit`."""
@@ -71,73 +152,126 @@ class EngineInfo:
     checkpoint_sha256: str = ""
     version: str = ""
     """Version of streamseg that exported it."""
-    quantized: str = ""
-    """`int8` or `mixed` for a file whose convolutions are INT8, all of them or some."""
+    precision: str = "fp32"
+    """Of the file: `int8` or `mixed` where its convolutions are INT8, all of them or some. A runtime may
+    compute what is in floating point in less: `Engine.precision`."""
+    mask_layout: str = "frame"
+    """What the grid of a mask covers: `frame`, the whole input, or `box`, the instance's box."""
+    mask_encoding: str = "probability"
+    """`probability`: levels are probability × 255. `logit:SLOPE`: levels are 128 + SLOPE × logit, so that
+    128 is the threshold."""
+    mask_paste: str = "continuous"
+    """How cells of layout `box` become pixels: sampled continuously, or by `torchvision`'s rule."""
+    mask_finer: int = 1
+    """How many times finer than the grid a mask is interpolated before it is taken to pixels."""
+    stuff_classes: tuple[str, ...] = ()
+    """What `semantic` points into."""
+    kind: str = "instances"
+    """`instances`, or `promptable`: see PromptableEngine."""
+
+    def __post_init__(self) -> None:
+        problem = _name_problem(self) or _value_problem(self)
+        if problem:
+            raise NotAnEngine(f"{without_controls(str(self.model))[:60]}: {problem}")
 
     def arithmetic(self, rest: str) -> str:
         """What it computes in where all that is not quantised is in `rest`, which comes last."""
-        return f"{self.quantized.upper()}, rest {rest}" if self.quantized else rest
+        quantised = self.precision in ("int8", "mixed")
+        return f"{self.precision.upper()}, rest {rest}" if quantised else rest
 
 
-def metadata_from_info(info: EngineInfo) -> dict[str, str]:
-    """The `streamseg.*` entries to store in the file (the input size is the graph's own)."""
-    return {
-        PREFIX + "contract": str(CONTRACT_VERSION),
-        PREFIX + "family": info.family,
-        PREFIX + "model": info.model,
-        PREFIX + "classes": json.dumps(list(info.classes), ensure_ascii=False),
-        PREFIX + "resize": info.resize,
-        PREFIX + "pad": ",".join(map(str, info.pad_bgr)),
-        PREFIX + "max_detections": str(info.max_detections),
-        PREFIX + "score_threshold": repr(info.score_threshold),
-        PREFIX + "checkpoint": info.checkpoint,
-        PREFIX + "checkpoint_sha256": info.checkpoint_sha256,
-        PREFIX + "version": info.version,
+def _name_problem(info: EngineInfo) -> str:
+    if info.kind == "instances" and info.max_detections and not info.classes:
+        return "classes: none"
+    for field in (
+        "family",
+        "model",
+        "checkpoint",
+        "checkpoint_sha256",
+        "version",
+        "classes",
+        "stuff_classes",
+    ):
+        value = getattr(info, field)
+        for text in value if isinstance(value, tuple) else (value,):
+            if not isinstance(text, str):
+                return f"{field}: {shortened(text)} is no text"
+            if not text.isprintable() and without_controls(text) != text:
+                return f"{field}: {shortened(text)} holds characters that cannot be shown"
+    return ""
+
+
+def _value_problem(info: EngineInfo) -> str:
+    for field, choices in CHOICES.items():
+        if getattr(info, field) not in choices:
+            return f"{field}: {shortened(getattr(info, field))}, expected {' or '.join(choices)}"
+    height, width = info.input_hw
+    checks = {
+        "mask_encoding": _is_encoding(info.mask_encoding),
+        "max_detections": 0 <= info.max_detections <= MOST_DETECTIONS,
+        "score_threshold": math.isfinite(info.score_threshold),
+        "pad_bgr": len(info.pad_bgr) == 3 and all(0 <= level <= 255 for level in info.pad_bgr),
+        "mask_finer": 1 <= info.mask_finer <= MOST_FINER,
+        "stuff_classes": len(info.stuff_classes) <= 255,
+        "input_hw": height > 0 and width > 0,
     }
+    wrong = next((field for field, right in checks.items() if not right), None)
+    return f"{wrong}: {shortened(getattr(info, wrong))}" if wrong else ""
 
 
-def info_from_metadata(metadata: Mapping[str, str], input_hw: tuple[int, int], path: str) -> EngineInfo:
-    """Read the entries back. Raises NotAnEngine, naming `path` and the command that makes an engine."""
-    if PREFIX + "contract" not in metadata:
-        raise NotAnEngine(
-            f"{path}: not a streamseg engine (no streamseg.* metadata); make one with: {MAKE_ONE}"
-        )
+def _is_encoding(text: str) -> bool:
+    if text == "probability":
+        return True
+    name, _, slope = text.partition(":")
     try:
-        get = {key.removeprefix(PREFIX): value for key, value in metadata.items()}
-        if int(get["contract"]) != CONTRACT_VERSION:
-            raise NotAnEngine(
-                f"{path}: engine contract {get['contract']}, this streamseg reads {CONTRACT_VERSION}; "
-                f"export it again with: {MAKE_ONE}"
-            )
-        blue, green, red = (int(v) for v in get["pad"].split(","))
-        if get["resize"] not in ("stretch", "fit"):
-            raise ValueError(f"resize is {get['resize']!r}")
-        return EngineInfo(
-            family=get["family"],
-            model=get["model"],
-            classes=tuple(str(name) for name in json.loads(get["classes"])),
-            resize=get["resize"],
-            input_hw=input_hw,
-            max_detections=int(get["max_detections"]),
-            score_threshold=float(get["score_threshold"]),
-            pad_bgr=(blue, green, red),
-            checkpoint=get.get("checkpoint", ""),
-            checkpoint_sha256=get.get("checkpoint_sha256", ""),
-            version=get.get("version", ""),
-            quantized=get.get("precision", ""),
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise NotAnEngine(
-            f"{path}: damaged streamseg metadata ({error}); export it again with: {MAKE_ONE}"
-        ) from error
+        return name == "logit" and math.isfinite(float(slope)) and float(slope) > 0
+    except ValueError:
+        return False
+
+
+def without_controls(text: str) -> str:
+    """`text` as a name may be: what cannot be shown becomes `?`."""
+    return "".join("?" if unicodedata.category(letter) in UNPRINTABLE else letter for letter in text)
+
+
+def shortened(value: object) -> str:
+    """A value of a file for a message: ASCII, and never long."""
+    text = ascii(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def contract_tensors(info: EngineInfo) -> dict[str, TensorSpec]:
+    """What the contract says of the tensors of this engine, optional ones included, by name."""
+    k = info.max_detections
+    shapes: dict[str, tuple[tuple[int | str, ...], str]] = {
+        INPUT_NAME: (("B", *info.input_hw, 3), "uint8"),
+        "boxes": (("B", k, 4), "float32"),
+        "scores": (("B", k), "float32"),
+        "classes": (("B", k), "int32"),
+        "masks": (("B", k, "mh", "mw"), "uint8"),
+        "count": (("B",), "int32"),
+        "semantic": (("B", "sh", "sw"), "uint8"),
+        "segments": (("B", "sh", "sw"), "uint8"),
+    }
+    return {name: TensorSpec(name, shape, dtype) for name, (shape, dtype) in shapes.items()}
 
 
 class Engine(Protocol):
     """A runtime. Construct it in the thread that will use it; vendor exceptions arrive as EngineError."""
 
     info: EngineInfo
+    inputs: Mapping[str, TensorSpec]
+    """`frames`, as the file says it."""
+    outputs: Mapping[str, TensorSpec]
+    """What `infer` gives, as the file says it."""
+    runtime_name: str
+    """`openvino`."""
+    runtime_version: str
+    """`2026.4.1`."""
+    precision: str
+    """What its floating point is really computed in: `bf16`. That of a TensorRT engine is its build's."""
     runtime: str
-    """What runs and how, for people: `openvino BF16`."""
+    """What runs and how, for people: `openvino 2026.4.1 BF16`."""
 
     def infer(self, frames: NDArray[np.uint8]) -> EngineOutputs:
         """Run one batch, (B, h, w, 3) uint8 BGR. Outputs may be reused by the next call."""
@@ -156,3 +290,39 @@ class Engine(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PromptOutputs:
+    """The answer to K prompts. The arrays may be reused by the next call."""
+
+    masks: NDArray[np.uint8]
+    """(K, mh, mw) over the whole input, in `EngineInfo.mask_encoding`."""
+    iou: NDArray[np.float32]
+    """(K,) the IoU that the network expects of each mask, 0…1."""
+
+
+class PromptableEngine(Protocol):
+    """A network that is asked (`kind: promptable`), in two files: `frames` (B, h, w, 3) uint8 → `embedding`
+    (B, C, eh, ew) float32, and `embedding` (1, C, eh, ew) with prompts → `masks` and `iou`.
+
+    Prompts are relative 0…1 to the input, as boxes are. Errors arrive as EngineError.
+    """
+
+    info: EngineInfo
+
+    def embed(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Frames (B, h, w, 3) uint8 BGR → (B, C, eh, ew), once for any number of prompts. It is the
+        caller's."""
+
+    def ask_boxes(self, embedding: NDArray[np.float32], boxes: NDArray[np.float32]) -> PromptOutputs:
+        """What fills each of `boxes` (K, 4), x1 y1 x2 y2, in the frame of `embedding` (C, eh, ew)."""
+
+    def ask_points(
+        self, embedding: NDArray[np.float32], points: NDArray[np.float32], labels: NDArray[np.int32]
+    ) -> PromptOutputs:
+        """What K sets of `points` (K, P, 2), x y, mean together; `labels` (K, P): 1 on the object, 0 beside
+        it, −1 for no point, which fills shorter sets."""
+
+    def close(self) -> None:
+        """Free everything; idempotent."""

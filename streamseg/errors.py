@@ -13,6 +13,7 @@ StreamsegError              one line for the user, an exit code for the shell
 ├── DatasetError            annotations or images that cannot be used
 ├── TrainingError           a training run that diverged or could not be saved
 ├── NotCertified            an engine that differs too much from its reference, or cannot be judged
+├── Interrupted             a signal ended the work before it had a result
 ├── SinkError               an output that cannot be opened or written
 ├── StuckStage              a part of the pipeline that does not end (pipeline/pipeline.py)
 └── MissingDependency       an optional package that is not installed
@@ -30,6 +31,7 @@ __all__ = [
     "DatasetError",
     "EngineError",
     "ExportError",
+    "Interrupted",
     "MissingDependency",
     "NotAnEngine",
     "NotCertified",
@@ -90,6 +92,13 @@ class DatasetError(StreamsegError):
 
 class TrainingError(StreamsegError):
     exit_code = 1
+
+
+class Interrupted(StreamsegError):
+    def __init__(self, text: str, exit_code: int) -> None:
+        """`exit_code`: 130 after SIGINT, 143 after SIGTERM."""
+        super().__init__(text)
+        self.exit_code = exit_code
 
 
 class SinkError(StreamsegError):

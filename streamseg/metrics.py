@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 import time
+from bisect import bisect_left
 from collections import deque
+from collections.abc import Iterable
+from itertools import accumulate
 
-__all__ = ["Counter", "LatencyQuantiles", "Rate", "StageMetrics"]
+__all__ = ["Counter", "LatencyQuantiles", "Rate", "RecentQuantiles", "StageMetrics"]
 
 
 class Counter:
@@ -25,25 +28,35 @@ class Counter:
         self.value += count
 
 
+_LOW_S = 1e-6
+_HIGH_S = 1e3
+_GROWTH = 1.02
+_PER_E = 1.0 / math.log(_GROWTH)
+_BINS = math.ceil(math.log(_HIGH_S / _LOW_S) * _PER_E)
+
+
+def _bin(seconds: float) -> int:
+    return min(int(math.log(seconds / _LOW_S) * _PER_E), _BINS - 1) if seconds > _LOW_S else 0
+
+
+def _middle_s(bin_index: int) -> float:
+    middle: float = _LOW_S * _GROWTH ** (bin_index + 0.5)
+    return middle
+
+
 class LatencyQuantiles:
     """Quantiles of durations from a histogram with log-spaced bins: 8 KB, however long it runs.
 
-    Not exact: between `LOW_S` and `HIGH_S` a quantile is within 1 % of the true nearest-rank value,
+    Not exact: between a microsecond and 1000 s a quantile is within 1 % of the true nearest-rank value,
     as each bin is 2 % wide and answers with its geometric middle. Beyond that range it answers with the
     nearest bin, limited to the smallest and largest value seen. Count, total, minimum and maximum
     are exact.
     """
 
-    LOW_S = 1e-6
-    HIGH_S = 1e3
-    _GROWTH = 1.02
-    _PER_E = 1.0 / math.log(_GROWTH)
-    _BINS = math.ceil(math.log(HIGH_S / LOW_S) * _PER_E)
-
     __slots__ = ("_bins", "max_s", "min_s", "total_s")
 
     def __init__(self) -> None:
-        self._bins = [0] * self._BINS
+        self._bins = [0] * _BINS
         self.total_s = 0.0
         self.min_s = math.inf
         self.max_s = 0.0
@@ -51,8 +64,7 @@ class LatencyQuantiles:
     def add(self, seconds: float) -> None:
         """Count one duration; a negative one (clocks compared across threads) counts as 0."""
         seconds = max(seconds, 0.0)
-        slot = int(math.log(seconds / self.LOW_S) * self._PER_E) if seconds > self.LOW_S else 0
-        self._bins[min(slot, self._BINS - 1)] += 1
+        self._bins[_bin(seconds)] += 1
         self.total_s += seconds
         self.min_s = min(self.min_s, seconds)
         self.max_s = max(self.max_s, seconds)
@@ -63,27 +75,77 @@ class LatencyQuantiles:
 
     def quantile(self, q: float) -> float:
         """Seconds that a share `q` (0…1) of the durations does not exceed; 0 when there are none."""
-        bins = self._bins.copy()
-        rank = max(1, math.ceil(q * sum(bins)))
-        seen = 0
-        for slot, count in enumerate(bins):
-            seen += count
-            if seen >= rank:
-                middle: float = self.LOW_S * self._GROWTH ** (slot + 0.5)
-                return min(max(middle, self.min_s), self.max_s)
-        return 0.0
+        return self._quantiles((q,))[1][0]
+
+    def _quantiles(self, qs: Iterable[float]) -> tuple[int, list[float]]:
+        """The count, and seconds for each of `qs`."""
+        reached = list(accumulate(self._bins.copy()))
+        count = reached[-1]
+        if not count:
+            return 0, [0.0 for _ in qs]
+        bins = (bisect_left(reached, max(1, math.ceil(q * count))) for q in qs)
+        return count, [min(max(_middle_s(index), self.min_s), self.max_s) for index in bins]
 
     def snapshot(self) -> dict[str, float]:
         """Count, and mean, p50, p95, p99 and maximum in milliseconds."""
-        count = self.count
+        count, (p50, p95, p99) = self._quantiles((0.50, 0.95, 0.99))
         return {
             "count": count,
             "mean_ms": 1e3 * self.total_s / count if count else 0.0,
-            "p50_ms": 1e3 * self.quantile(0.50),
-            "p95_ms": 1e3 * self.quantile(0.95),
-            "p99_ms": 1e3 * self.quantile(0.99),
+            "p50_ms": 1e3 * p50,
+            "p95_ms": 1e3 * p95,
+            "p99_ms": 1e3 * p99,
             "max_ms": 1e3 * self.max_s,
         }
+
+
+class RecentQuantiles:
+    """Quantiles of the durations of the last `seconds`, with the bins of `LatencyQuantiles`.
+
+    The window moves in `STEPS` steps, so a duration counts for between (1 - 1 / STEPS) × `seconds` and
+    `seconds`. Holds at most STEPS × 1047 counts, in practice a few dozen for each step.
+    """
+
+    STEPS = 10
+
+    __slots__ = ("_step_s", "_steps")
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        self._step_s = seconds / self.STEPS
+        self._steps: deque[tuple[int, dict[int, int]]] = deque(maxlen=self.STEPS)
+        """Number of the step on the clock, and durations by bin."""
+
+    def add(self, seconds: float, now: float | None = None) -> None:
+        """Count one duration, at `now`; a negative one counts as 0."""
+        step = int((time.perf_counter() if now is None else now) / self._step_s)
+        if not self._steps or self._steps[-1][0] != step:
+            self._steps.append((step, {}))
+        counts = self._steps[-1][1]
+        index = _bin(seconds)
+        counts[index] = counts.get(index, 0) + 1
+
+    def quantile(self, q: float, now: float | None = None) -> float:
+        """Seconds that a share `q` (0…1) of the recent durations does not exceed; 0 when there are none."""
+        return self._quantiles((q,), now)[1][0]
+
+    def _quantiles(self, qs: Iterable[float], now: float | None) -> tuple[int, list[float]]:
+        step = int((time.perf_counter() if now is None else now) / self._step_s)
+        counts: dict[int, int] = {}
+        for number, of_step in list(self._steps):
+            if number > step - self.STEPS:
+                for index, count in of_step.copy().items():
+                    counts[index] = counts.get(index, 0) + count
+        bins = sorted(counts)
+        reached = list(accumulate(counts[index] for index in bins))
+        if not reached:
+            return 0, [0.0 for _ in qs]
+        ranks = (max(1, math.ceil(q * reached[-1])) for q in qs)
+        return reached[-1], [_middle_s(bins[bisect_left(reached, rank)]) for rank in ranks]
+
+    def snapshot(self, now: float | None = None) -> dict[str, float]:
+        """Count, and p50, p95 and p99 in milliseconds, of the recent durations."""
+        count, (p50, p95, p99) = self._quantiles((0.50, 0.95, 0.99), now)
+        return {"count": count, "p50_ms": 1e3 * p50, "p95_ms": 1e3 * p95, "p99_ms": 1e3 * p99}
 
 
 class Rate:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import logging
+from collections.abc import Collection, Mapping
 
 import cv2
 import numpy as np
@@ -10,23 +11,45 @@ from numpy.typing import NDArray
 
 from streamseg.engine_contract import Engine, EngineInfo, EngineOutputs
 from streamseg.errors import EngineError
-from streamseg.structures import Frame, Instances, Masks
+from streamseg.geometry import clip_boxes
+from streamseg.masks import BoxGrids, Masks
+from streamseg.masks.soft import Paste
+from streamseg.structures import Frame, Instances, Segmented, Stuff
 
-__all__ = ["Segmenter", "resize_into"]
+__all__ = ["REFUSALS", "Segmenter", "resize_into"]
 
-FINER = {"solo": 4, "solov2": 4}
-"""Families whose masks are drawn by way of a finer grid (`Masks.finer`)."""
+_log = logging.getLogger(__name__)
 
-Pairs = list[tuple[Frame, Instances]]
+NO_COUNT = "count not in 0…K"
+BAD_SCORE = "score not in 0…1"
+UNKNOWN_CLASS = "unknown class"
+BAD_BOX = "box not finite"
+FAR_BOX = "box far outside the input"
+REFUSALS = (NO_COUNT, BAD_SCORE, UNKNOWN_CLASS, BAD_BOX, FAR_BOX)
+"""Why a row of an engine's outputs, or its count, is refused; a row is counted under the first that fits."""
+
+_SCORE_SLACK = 0.01
+"""Half precision rounds a probability by up to 1/256; what exceeds 1 by no more is taken for 1."""
+_FARTHEST = 10.0
+"""Input sizes from its corner. Boxes may overhang the picture, but nothing sees an object so large."""
+
 ImageArray = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
 
 
 class Segmenter:
     """Frames → instances in pixels of each frame. Owns its engine; not thread-safe.
 
-    With `overlap` the engine works on one batch while the next is being resized: `process` returns the
-    results of the batch before, and `drain` the last. That is throughput, for files; live sources want
-    the results of this very batch, which is what `process` returns without it.
+    The engine works on one batch while the next is being resized:
+
+    - `process` submits what it is given, in batches of at most `max_batch`, and returns the frames of every
+      batch before its last, the one that was under way when it was called first;
+    - that last batch stays under way until the next `process`, or until `idle` waits for it: to be called
+      when no frame is waiting, so that a live source gets its frame as soon as the engine has it;
+    - `drain` returns what is under way at the end;
+    - `segment` is `process` and `drain` at once, for callers without a stream.
+
+    Every frame comes out once, in the order it came in.
     """
 
     def __init__(
@@ -35,29 +58,52 @@ class Segmenter:
         *,
         score: float = 0.3,
         classes: Collection[int] | None = None,
-        overlap: bool = False,
+        max_batch: int | None = None,
     ) -> None:
-        """Keep instances of at least `score` whose class is in `classes` (None: all). Raises EngineError."""
+        """Keep instances of at least `score` whose class is in `classes` (None: all).
+
+        `max_batch` None: all that one call of `process` is given is one batch. Raises EngineError.
+        """
         self.engine = engine
         self._score = score
         self._wanted = _wanted(engine.info, classes)
-        self._overlap = overlap
-        self._batches: list[ImageArray] = [_batch(engine.info, 0)] * (2 if overlap else 1)
+        self._max_batch = max_batch
+        self._logit_slope = _logit_slope(engine.info)
+        self._batches: list[ImageArray] = [_batch(engine.info, 0)] * 2
         self._under_way: list[Frame] = []
+        self._refused = dict.fromkeys(REFUSALS, 0)
 
-    def process(self, frames: list[Frame]) -> Pairs:
-        """Segment `frames`, which may differ in size, as one batch. Raises EngineError."""
-        if not frames:
-            return []
-        batch = self._filled(frames)
-        before = self._collected()
-        self.engine.submit(batch)
-        self._under_way = frames
-        return before if self._overlap else self._collected()
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """How often the engine gave what cannot be, by cause (all of REFUSALS); may be read from any thread.
 
-    def drain(self) -> Pairs:
+        Rows that score less than asked for are not looked at.
+        """
+        return self._refused
+
+    def process(self, frames: list[Frame]) -> list[Segmented]:
+        """Submit `frames`, which may differ in size; returns what was finished. Raises EngineError."""
+        size = self._max_batch or max(len(frames), 1)
+        ready: list[Segmented] = []
+        for start in range(0, len(frames), size):
+            chunk = frames[start : start + size]
+            batch = self._filled(chunk)
+            ready += self._collected()
+            self.engine.submit(batch)
+            self._under_way = chunk
+        return ready
+
+    def idle(self) -> list[Segmented]:
+        """Wait for the batch under way; empty when there is none. Raises EngineError."""
+        return self._collected()
+
+    def drain(self) -> list[Segmented]:
         """The results still under way. Raises EngineError."""
         return self._collected()
+
+    def segment(self, frames: list[Frame]) -> list[Segmented]:
+        """The results of `frames`, after those of frames still under way. Raises EngineError."""
+        return [*self.process(frames), *self.drain()]
 
     def close(self) -> None:
         """Close the engine; results still under way are lost. Idempotent."""
@@ -74,30 +120,100 @@ class Segmenter:
             resize_into(slot, frame.image, self.engine.info)
         return batch
 
-    def _collected(self) -> Pairs:
+    def _collected(self) -> list[Segmented]:
         if not self._under_way:
             return []
         frames, self._under_way = self._under_way, []
         outputs = self.engine.collect()
-        return [(frame, self._instances(outputs, b, frame.size_hw)) for b, frame in enumerate(frames)]
+        return [self._segmented(outputs, b, frame) for b, frame in enumerate(frames)]
 
-    def _instances(self, outputs: EngineOutputs, b: int, frame_hw: tuple[int, int]) -> Instances:
+    def _segmented(self, outputs: EngineOutputs, b: int, frame: Frame) -> Segmented:
         """Copies of what is kept of row `b`: the engine reuses its outputs."""
-        info = self.engine.info
-        count = int(outputs.count[b])
+        count = self._count(int(outputs.count[b]), outputs.scores.shape[1])
         score, class_id = outputs.scores[b, :count], outputs.classes[b, :count]
-        extent_x, extent_y = _extent(info, frame_hw)
-        xyxy = outputs.boxes[b, :count] * np.array([extent_x, extent_y, extent_x, extent_y], np.float32)
-        np.clip(xyxy, 0, np.array([*frame_hw[::-1], *frame_hw[::-1]], np.float32), out=xyxy)
+        keep = self._kept(outputs.boxes[b, :count], score, class_id)
+        extent_xy = _extent(self.engine.info, frame.size_hw)
+        boxes = outputs.boxes[b, keep] * np.array([*extent_xy, *extent_xy], np.float32)
+        xyxy = clip_boxes(boxes, frame.size_hw)
         inside = (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
-        keep = np.flatnonzero(inside & (score >= self._score) & self._wanted[class_id])
-        mask_h, mask_w = outputs.masks.shape[2:]
-        scale_xy = extent_x / mask_w, extent_y / mask_h
-        masks = Masks(outputs.masks[b, keep], scale_xy, frame_hw, FINER.get(info.family, 1))
-        return Instances(xyxy[keep], score[keep], class_id[keep], masks)
+        keep, boxes, xyxy = keep[inside], boxes[inside], xyxy[inside]
+        masks = self._masks(outputs.masks[b, keep], boxes, extent_xy, frame.size_hw)
+        instances = Instances(xyxy, np.minimum(score[keep], np.float32(1)), class_id[keep], masks)
+        stuff = _stuff(self.engine.info, outputs, b, extent_xy, frame.size_hw)
+        return Segmented(frame, instances, stuff and stuff.select(keep, count))
+
+    def _masks(
+        self,
+        soft: NDArray[np.uint8],
+        boxes: NDArray[np.float32],
+        extent_xy: tuple[float, float],
+        frame_hw: tuple[int, int],
+    ) -> Masks:
+        info = self.engine.info
+        grid: tuple[float, float] | BoxGrids = extent_xy[0] / soft.shape[2], extent_xy[1] / soft.shape[1]
+        if info.mask_layout == "box":
+            paste: Paste = "torchvision" if info.mask_paste == "torchvision" else "continuous"
+            grid = BoxGrids(boxes, paste)
+        return Masks(soft, grid, frame_hw, info.mask_finer, self._logit_slope)
+
+    def _count(self, count: int, most: int) -> int:
+        if 0 <= count <= most:
+            return count
+        self._refuse(NO_COUNT, 1)
+        return min(max(count, 0), most)
+
+    def _kept(
+        self, boxes: NDArray[np.float32], score: NDArray[np.float32], class_id: NDArray[np.int32]
+    ) -> NDArray[np.intp]:
+        """The rows asked for; those among them whose values cannot be are left out and counted by cause."""
+        asked = ~(score < self._score)  # NaN is asked about
+        far = np.abs(boxes).max(axis=1, initial=0)  # NaN where one side is
+        known = (class_id >= 0) & (class_id < len(self._wanted))
+        good = (score >= 0) & (score <= 1 + _SCORE_SLACK), known, np.isfinite(far), far <= _FARTHEST
+        sound = good[0] & good[1] & good[2] & good[3]
+        if not sound[asked].all():
+            left = asked.copy()
+            for cause, fits in zip(REFUSALS[1:], good, strict=True):
+                self._refuse(cause, int(np.count_nonzero(left & ~fits)))
+                left &= fits
+        keep = np.flatnonzero(sound & asked)
+        return keep[self._wanted[class_id[keep]]]
+
+    def _refuse(self, cause: str, rows: int) -> None:
+        if rows and not self._refused[cause]:
+            model = self.engine.info.model
+            _log.warning("%s gives outputs that cannot be (%s); they are left out and counted", model, cause)
+        self._refused[cause] += rows
 
 
-def _wanted(info: EngineInfo, classes: Collection[int] | None) -> NDArray[np.bool_]:
+def _stuff(
+    info: EngineInfo,
+    outputs: EngineOutputs,
+    b: int,
+    extent_xy: tuple[float, float],
+    frame_hw: tuple[int, int],
+) -> Stuff | None:
+    """Copies of what row `b` says of every cell; None where the engine says nothing."""
+    kind, owner = outputs.semantic, outputs.segments
+    one = kind if kind is not None else owner
+    if one is None:
+        return None
+    rows, columns = one.shape[1:]
+    return Stuff(
+        kind[b].copy() if kind is not None else np.full((rows, columns), 255, np.uint8),
+        owner[b].copy() if owner is not None else None,
+        info.stuff_classes,
+        (extent_xy[0] / columns, extent_xy[1] / rows),
+        frame_hw,
+    )
+
+
+def _logit_slope(info: EngineInfo) -> float | None:
+    encoding, _, slope = info.mask_encoding.partition(":")
+    return float(slope) if encoding == "logit" else None
+
+
+def _wanted(info: EngineInfo, classes: Collection[int] | None) -> Bools:
     """(C,) bool: which classes to keep."""
     wanted = np.full(len(info.classes), classes is None)
     for class_id in classes or ():

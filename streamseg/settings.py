@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -15,6 +16,10 @@ from streamseg.errors import ConfigError, did_you_mean
 __all__ = ["Section", "load_section", "size_hw_from_text"]
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 160
+
+
 class Section(BaseModel):
     """Part of a settings file: unknown keys are refused, the text under a field documents it."""
 
@@ -22,6 +27,8 @@ class Section(BaseModel):
 
 
 SectionT = TypeVar("SectionT", bound=Section)
+MOST_BYTES = 256 * 1024
+"""Of a settings file; a thousand cameras with zones need half of it."""
 
 
 def load_section(
@@ -46,13 +53,42 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+class _Loader(yaml.SafeLoader):
+    """Plain data, every key once, no aliases: nine lines of them can stand for a billion entries."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise _mistake("an alias (*name), which configurations do not have; write it out", event)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise _mistake(f"key {key.value!r} stands twice", key)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _mistake(problem: str, at: yaml.Event | yaml.Node) -> yaml.MarkedYAMLError:
+    mark: Any = at.start_mark
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+
+
 def _read_yaml(path: str) -> dict[str, Any]:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot read the configuration: {error}") from error
+    if len(content) > MOST_BYTES:
+        raise ConfigError(f"{path}: longer than {MOST_BYTES // 1024} KiB: not a configuration")
     try:
-        data = yaml.safe_load(text)
+        data = yaml.load(text, _Loader)
+    except RecursionError as error:
+        raise ConfigError(f"{path}: nested too deep for a configuration") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
@@ -74,7 +110,7 @@ def _first_complaint(error: ValidationError, path: str | None, root: type[BaseMo
         hint = did_you_mean(key, known)
         aside = f" ({hint})" if hint else ""
         return f"{prefix}unknown key {where!r}{aside}; known here: {', '.join(known)}"
-    return f"{prefix}{where}: {first['msg'].lower()}, got {first['input']!r}"
+    return f"{prefix}{where}: {first['msg'].lower()}, got {_SHORT.repr(first['input'])}"
 
 
 def _section(root: type[BaseModel], parents: list[str]) -> type[BaseModel]:

@@ -6,29 +6,30 @@ Coordinates are pixels of the original frame unless a field says otherwise: x to
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Frame", "Instances", "Masks", "Result", "TrackState", "Tracks"]
+from streamseg.masks.frame_masks import FrameMasks
+from streamseg.masks.soft import Masks, check_column
 
-Array = NDArray[Any]
+__all__ = [
+    "STAGES",
+    "Frame",
+    "Instances",
+    "Masks",
+    "Result",
+    "Segmented",
+    "Stamps",
+    "Stuff",
+    "TrackState",
+    "Tracks",
+]
+
 Index = NDArray[np.intp] | NDArray[np.bool_]
-
-
-def _check(owner: str, name: str, array: Array, dtype: type, shape: tuple[int | None, ...]) -> None:
-    """Raise ValueError unless `array` has `dtype` and `shape` (None: any length)."""
-    fits = array.ndim == len(shape) and all(
-        want is None or have == want for have, want in zip(array.shape, shape, strict=True)
-    )
-    if not fits or array.dtype != dtype:
-        want = tuple("*" if n is None else n for n in shape)
-        raise ValueError(
-            f"{owner}.{name}: expected {np.dtype(dtype)} {want}, got {array.dtype} {array.shape}"
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -36,7 +37,8 @@ class Frame:
     """One decoded picture; read-only, so that it may be shared between threads without a copy."""
 
     image: NDArray[np.uint8]
-    """(H, W, 3) uint8, BGR, C-contiguous; made read-only on construction."""
+    """(H, W, 3) uint8, BGR, C-contiguous; a read-only view of the array given, whose own flags stay as they
+    are. Hand the array over: who writes into it afterwards changes the frame."""
     index: int
     """Number of the frame within its source, from 0, counting frames that were dropped later."""
     pts_seconds: float
@@ -47,8 +49,19 @@ class Frame:
     """Which source it came from; unique within a pipeline."""
 
     def __post_init__(self) -> None:
-        _check("Frame", "image", self.image, np.uint8, (None, None, 3))
-        self.image.flags.writeable = False
+        check_column("Frame", "image", self.image, np.uint8, (None, None, 3))
+        if not self.image.flags.c_contiguous:
+            raise ValueError(
+                f"Frame.image: expected a C-contiguous array, got {self.image.shape} with strides "
+                f"{self.image.strides}; pass np.ascontiguousarray(image)"
+            )
+        view = self.image.view()
+        view.flags.writeable = False
+        object.__setattr__(self, "image", view)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Through the constructor, which makes the copy read-only as well.
+        return Frame, (self.image, self.index, self.pts_seconds, self.captured_ns, self.source_id)
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -58,40 +71,6 @@ class Frame:
     def __repr__(self) -> str:
         h, w = self.size_hw
         return f"Frame({self.source_id!r} #{self.index}, {w}x{h}, pts {self.pts_seconds:.3f} s)"
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Masks:
-    """Soft masks on the network's own grid and the way from that grid to pixels of the frame.
-
-    Cell (i, j) covers the frame's pixels [j·sx, (j+1)·sx) × [i·sy, (i+1)·sy): its centre is at
-    ((j + 0.5)·sx, (i + 0.5)·sy), the half-pixel convention of bilinear resizing with
-    align_corners=False. With `resize = fit` the grid may reach beyond the frame on the right and
-    at the bottom; cells out there belong to the padding.
-    """
-
-    soft: NDArray[np.uint8]
-    """(N, mh, mw) uint8, 0…255 = probability 0…1, zero outside the instance's box."""
-    scale_xy: tuple[float, float]
-    """Frame pixels per cell: sx, sy."""
-    frame_hw: tuple[int, int]
-    """Height and width of the frame in pixels."""
-    finer: int = 1
-    """Pixels are interpolated from a grid this many times finer, itself interpolated from the cells; 1: from
-    the cells. SOLOv2 is defined with 4: to the network's input first, then to the picture."""
-
-    def __post_init__(self) -> None:
-        _check("Masks", "soft", self.soft, np.uint8, (None, None, None))
-
-    def __len__(self) -> int:
-        return len(self.soft)
-
-    def select(self, index: Index) -> Masks:
-        """The masks at `index`, (n,) integers or (N,) booleans; copies."""
-        return replace(self, soft=self.soft[index])
-
-    def __repr__(self) -> str:
-        return f"Masks({self.soft.shape}, frame {self.frame_hw[1]}x{self.frame_hw[0]})"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -106,27 +85,29 @@ class Instances:
     """(N,) int32, index into the engine's list of classes."""
     masks: Masks
     """N masks."""
+    pixels: FrameMasks = field(init=False)
+    """The same as pixels, RLE and areas, each made once, when first asked for, whoever asks."""
 
     def __post_init__(self) -> None:
         n = len(self.score)
-        _check("Instances", "xyxy", self.xyxy, np.float32, (n, 4))
-        _check("Instances", "score", self.score, np.float32, (n,))
-        _check("Instances", "class_id", self.class_id, np.int32, (n,))
+        check_column("Instances", "xyxy", self.xyxy, np.float32, (n, 4))
+        check_column("Instances", "score", self.score, np.float32, (n,))
+        check_column("Instances", "class_id", self.class_id, np.int32, (n,))
         if len(self.masks) != n:
             raise ValueError(f"Instances.masks: expected {n} masks, got {len(self.masks)}")
+        object.__setattr__(self, "pixels", FrameMasks(self.masks, self.xyxy))
 
     def __len__(self) -> int:
         return len(self.score)
 
     @classmethod
-    def empty(cls, frame_hw: tuple[int, int], mask_hw: tuple[int, int] = (1, 1)) -> Instances:
-        """No instances, every column present."""
-        scale = frame_hw[1] / mask_hw[1], frame_hw[0] / mask_hw[0]
+    def empty(cls, frame_hw: tuple[int, int]) -> Instances:
+        """No instances in a frame of `frame_hw` (height, width), every column present."""
         return cls(
             xyxy=np.zeros((0, 4), np.float32),
             score=np.zeros(0, np.float32),
             class_id=np.zeros(0, np.int32),
-            masks=Masks(np.zeros((0, *mask_hw), np.uint8), scale, frame_hw),
+            masks=Masks(np.zeros((0, 1, 1), np.uint8), (float(frame_hw[1]), float(frame_hw[0])), frame_hw),
         )
 
     def select(self, index: Index) -> Instances:
@@ -163,10 +144,10 @@ class Tracks:
 
     def __post_init__(self) -> None:
         n = len(self.id)
-        _check("Tracks", "id", self.id, np.int64, (n,))
-        _check("Tracks", "age_seconds", self.age_seconds, np.float32, (n,))
-        _check("Tracks", "state", self.state, np.uint8, (n,))
-        _check("Tracks", "xyxy", self.xyxy, np.float32, (n, 4))
+        check_column("Tracks", "id", self.id, np.int64, (n,))
+        check_column("Tracks", "age_seconds", self.age_seconds, np.float32, (n,))
+        check_column("Tracks", "state", self.state, np.uint8, (n,))
+        check_column("Tracks", "xyxy", self.xyxy, np.float32, (n, 4))
 
     def __len__(self) -> int:
         return len(self.id)
@@ -188,8 +169,79 @@ class Tracks:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Stuff:
+    """What a panoptic or semantic engine says of every cell: its kind of stuff, and whose it is.
+
+    Cells lie on a grid over the engine's whole input, whose corner is the frame's: cell (i, j) covers the
+    frame's pixels [j·sx, (j+1)·sx) × [i·sy, (i+1)·sy).
+    """
+
+    kind: NDArray[np.uint8]
+    """(sh, sw) uint8, index into `names`; 255 = none."""
+    owner: NDArray[np.uint8] | None
+    """(sh, sw) uint8, row of the instance that owns the cell + 1; 0 = none. None: the engine does not decide
+    that, and instances lie on stuff by score."""
+    names: tuple[str, ...]
+    """The engine's kinds of stuff."""
+    scale_xy: tuple[float, float]
+    """Frame pixels per cell: sx, sy."""
+    frame_hw: tuple[int, int]
+    """Height and width of the frame in pixels."""
+
+    def __post_init__(self) -> None:
+        check_column("Stuff", "kind", self.kind, np.uint8, (None, None))
+        if self.owner is not None:
+            check_column("Stuff", "owner", self.owner, np.uint8, (None, None))
+
+    def select(self, index: Index, count: int) -> Stuff:
+        """The same when of `count` instances those at `index`, (n,) integers or (N,) booleans, remain.
+
+        Cells of those that do not have no owner.
+        """
+        if self.owner is None:
+            return self
+        rows = np.arange(count)[index][:255]  # no cell can name more
+        named = rows < 255
+        row_after = np.zeros(256, np.uint8)
+        row_after[rows[named] + 1] = np.flatnonzero(named) + 1
+        return replace(self, owner=row_after[self.owner])
+
+    def __repr__(self) -> str:
+        return f"Stuff({self.kind.shape}, frame {self.frame_hw[1]}x{self.frame_hw[0]})"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamps:
+    """time.monotonic_ns() when each stage had finished with a frame, in order; None before."""
+
+    segment: int | None = None
+    track: int | None = None
+    overlay: int | None = None
+    sink: int | None = None
+
+
+STAGES = tuple(column.name for column in fields(Stamps))
+"""Stages after which the age of a frame is measured, in order."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Segmented:
+    """One frame and what the engine found in it; on its way from segment to track."""
+
+    frame: Frame
+    instances: Instances
+    stuff: Stuff | None = None
+    """None: the engine knows no stuff."""
+    stamps: Stamps = Stamps()
+
+    def __repr__(self) -> str:
+        return f"Segmented({self.frame!r}, {len(self.instances)} instances)"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Result:
-    """One frame with all that is known of it; what a sink receives."""
+    """One frame with all that is known of it; what a sink receives. A stage that adds something makes a new
+    one (`dataclasses.replace`)."""
 
     frame: Frame
     instances: Instances
@@ -197,20 +249,30 @@ class Result:
     """As long as `instances`."""
     class_names: tuple[str, ...]
     """The engine's classes; `class_names[class_id]`."""
-    stamps_ns: dict[str, int] = field(default_factory=dict)
-    """time.monotonic_ns() when a stage had finished with the frame, by its name; each adds its own."""
+    stamps: Stamps = Stamps()
     canvas: NDArray[np.uint8] | None = None
     """(H, W, 3) uint8 BGR, the frame with the overlay drawn on a copy; None when no sink needs it."""
-    shared: dict[type, Any] = field(default_factory=dict)
-    """What was worked out of the result once, for all who handle it in turn; see FrameMasks.of."""
+    stuff: Stuff | None = None
+    """None: the engine knows no stuff. `owner` counts the rows of `instances`."""
+    events: tuple[object, ...] = ()
+    """What the rules made of this frame."""
+    coasted: bool = False
+    """Whether masks and boxes were moved here with their tracks from an earlier frame; False: the engine saw
+    this very frame."""
 
     def __post_init__(self) -> None:
         if len(self.tracks) != len(self.instances):
             raise ValueError(f"Result.tracks: expected {len(self.instances)} rows, got {len(self.tracks)}")
 
     def age_ms(self, stage: str) -> float:
-        """Milliseconds from capture until `stage` had finished with the frame."""
-        return (self.stamps_ns[stage] - self.frame.captured_ns) / 1e6
+        """Milliseconds from capture until `stage`, one of STAGES, had finished with the frame.
+
+        Raises ValueError when it has not yet, AttributeError when there is no such stage.
+        """
+        stamp: int | None = getattr(self.stamps, stage)
+        if stamp is None:
+            raise ValueError(f"Result.age_ms: {stage!r} has not finished with {self.frame!r}")
+        return (stamp - self.frame.captured_ns) / 1e6
 
     def __repr__(self) -> str:
         return f"Result({self.frame!r}, {len(self.instances)} instances)"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamseg.metrics import Counter, LatencyQuantiles, Rate, StageMetrics
+from streamseg.metrics import Counter, LatencyQuantiles, Rate, RecentQuantiles, StageMetrics
 
 
 def quantiles_of(durations: list[float]) -> LatencyQuantiles:
@@ -57,6 +57,44 @@ def test_memory_does_not_grow() -> None:
     for number in range(10_000):
         quantiles.add(number * 1e-4)
     assert len(quantiles._bins) == bins < 1100
+
+
+@given(
+    durations=st.lists(st.floats(1e-6, 999.0), min_size=1, max_size=200),
+    q=st.sampled_from([0.0, 0.5, 0.95, 0.99, 1.0]),
+)
+def test_recent_quantiles_are_within_one_per_cent(durations: list[float], q: float) -> None:
+    recent = RecentQuantiles(10.0)
+    for number, seconds in enumerate(durations):
+        recent.add(seconds, now=100.0 + 9.0 * number / len(durations))
+    assert recent.quantile(q, now=109.0) == pytest.approx(nearest_rank(durations, q), rel=0.011)
+
+
+def test_recent_quantiles_show_a_lag_that_grows_after_an_hour() -> None:
+    whole, recent = LatencyQuantiles(), RecentQuantiles(10.0)
+    for frame in range(3600 * 10 + 100):
+        age_s = 0.05 if frame < 36_000 else 2.0
+        whole.add(age_s)
+        recent.add(age_s, now=frame / 10)
+    assert whole.quantile(0.5) == pytest.approx(0.05, rel=0.01)
+    assert recent.quantile(0.5, now=3610.0) == pytest.approx(2.0, rel=0.011)
+    assert recent.snapshot(now=3610.0)["count"] == pytest.approx(100, abs=10)
+
+
+def test_recent_quantiles_forget() -> None:
+    recent = RecentQuantiles(10.0)
+    recent.add(0.5, now=100.0)
+    assert recent.snapshot(now=108.9)["count"] == 1
+    assert recent.quantile(0.99, now=108.9) == pytest.approx(0.5, rel=0.011)
+    assert set(recent.snapshot(now=110.1).values()) == {0}
+    assert set(RecentQuantiles().snapshot().values()) == {0}
+
+
+def test_recent_quantiles_hold_the_last_steps_only() -> None:
+    recent = RecentQuantiles(10.0)
+    for number in range(10_000):
+        recent.add(number * 1e-4, now=float(number))
+    assert len(recent._steps) == RecentQuantiles.STEPS
 
 
 def test_n_ticks_span_n_minus_one_intervals() -> None:

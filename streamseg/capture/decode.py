@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from streamseg.errors import SourceError
 
-__all__ = ["BgrConverter", "open_container", "reason", "video_stream"]
+__all__ = ["BgrConverter", "nameless", "open_container", "reason", "video_stream"]
 
 # FFmpeg writes to stderr by itself; what matters of it reaches the user as an exception.
 av.logging.set_libav_level(av.logging.PANIC)
@@ -62,6 +62,12 @@ def reason(error: BaseException) -> str:
     """The cause in a few words: what the system or FFmpeg calls it."""
     text = getattr(error, "strerror", None) or str(error)
     return text.splitlines()[0].strip()
+
+
+def nameless(error: av.error.FFmpegError) -> av.error.FFmpegError:
+    """The same failure without the address that PyAV puts into it, for `raise … from`: -vv shows it."""
+    bare = type(error)(error.errno or 0, error.strerror or "")
+    return bare.with_traceback(error.__traceback__)
 
 
 class BgrConverter:

@@ -12,9 +12,10 @@ import av
 import av.error
 from av.container import InputContainer
 
+from streamseg.addresses import is_address, shown
 from streamseg.capture.decode import BgrConverter, open_container, reason, video_stream
 from streamseg.capture.media_clock import MediaClock
-from streamseg.capture.network import ADDRESS, Peer, hang_up, open_address, peers_of
+from streamseg.capture.network import Peer, hang_up, open_address, peers_of
 from streamseg.capture.source import Source, SourceOptions
 from streamseg.errors import CorruptSource, SourceError
 from streamseg.structures import Frame
@@ -34,11 +35,11 @@ class FileSource(Source):
 
     def __init__(self, path: str | Path, source_id: str, options: SourceOptions | None = None) -> None:
         super().__init__(source_id, live=False)
-        self._name = str(path)
+        self._name = shown(str(path))
         self._peers: frozenset[Peer] = frozenset()
-        if ADDRESS.match(self._name):
-            self._peers = peers_of(self._name)
-            self._container = open_address(self._name, options or SourceOptions())
+        if is_address(str(path)):
+            self._peers = peers_of(str(path))
+            self._container = open_address(str(path), options or SourceOptions())
         else:
             self._container = _open_file(Path(path), self._name)
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from streamseg.addresses import printable
 from streamseg.capture.source import Source
 from streamseg.errors import SourceError
 from streamseg.structures import Frame
@@ -62,12 +63,12 @@ def _listed(pattern: str) -> list[Path]:
     if folder.is_dir():
         paths = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file()]
         wanted = ", ".join(sorted(IMAGE_SUFFIXES))
-        missing = f"{pattern}: no images in this folder (looked for {wanted})"
+        missing = f"{printable(pattern)}: no images in this folder (looked for {wanted})"
     else:
         # Path.glob does not take patterns that begin with `..` or `/`.
         matches = glob.glob(pattern, recursive=True)  # noqa: PTH207
         paths = [p for p in map(Path, matches) if p.is_file()]
-        missing = f"{pattern}: no file matches"
+        missing = f"{printable(pattern)}: no file matches"
     if not paths:
         raise SourceError(missing)
     return sorted(paths, key=_natural)
@@ -83,8 +84,8 @@ def _read(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
-        raise SourceError(f"{path}: cannot be read ({error.strerror})") from error
+        raise SourceError(f"{printable(path)}: cannot be read ({error.strerror})") from error
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:
-        raise SourceError(f"{path}: not an image that can be decoded; repair it or take it out")
+        raise SourceError(f"{printable(path)}: not an image that can be decoded; repair it or take it out")
     return np.ascontiguousarray(image, np.uint8)

@@ -9,8 +9,9 @@ import av
 import av.error
 from av.container import InputContainer
 
-from streamseg.capture.decode import BgrConverter, reason, video_stream
-from streamseg.capture.network import Peer, hang_up, open_address, peers_of, shown
+from streamseg.addresses import shown
+from streamseg.capture.decode import BgrConverter, nameless, reason, video_stream
+from streamseg.capture.network import Peer, hang_up, open_address, peers_of
 from streamseg.capture.reconnect import Picture, ReconnectingSource
 from streamseg.capture.source import SourceOptions
 from streamseg.errors import SourceError, SourceTimeout
@@ -73,9 +74,10 @@ class LiveSource(ReconnectingSource):
         except StopIteration:
             raise SourceError(f"{self._shown}: the stream ended") from None
         except (av.error.ExitError, av.error.TimeoutError) as error:
-            raise SourceTimeout(f"{self._shown}: no frame for {self._options.read_timeout_s:g} s") from error
+            allowed = self._options.read_timeout_s
+            raise SourceTimeout(f"{self._shown}: no frame for {allowed:g} s") from nameless(error)
         except av.error.FFmpegError as error:
-            raise SourceError(f"{self._shown}: connection lost ({reason(error)})") from error
+            raise SourceError(f"{self._shown}: connection lost ({reason(error)})") from nameless(error)
 
 
 def _decoded(stream: av.VideoStream, packet: av.Packet[av.VideoStream]) -> list[av.VideoFrame]:

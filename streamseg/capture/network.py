@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import stat
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import av.error
 from av.container import InputContainer
 
-from streamseg.capture.decode import open_container, reason
+from streamseg.addresses import for_ffmpeg, printable, shown, split_address
+from streamseg.capture.decode import nameless, open_container, reason
 from streamseg.capture.source import SourceOptions
 from streamseg.errors import SourceError, SourceTimeout
 
-__all__ = ["ADDRESS", "Peer", "hang_up", "open_address", "peers_of", "shown"]
+__all__ = ["Peer", "hang_up", "open_address", "peers_of"]
 
-ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 Peer = tuple[str, int]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "rtsp": 554, "rtsps": 322}
@@ -35,17 +33,17 @@ def open_address(url: str, options: SourceOptions, *, quick_start: bool = False)
     Connecting and finding out what is sent may each take `options.open_timeout_s`.
     """
     settings = dict(_QUICK_START) if quick_start else {}
-    if url.startswith("rtsp"):
+    if split_address(url).scheme.startswith("rtsp"):
         settings["rtsp_transport"] = options.transport
     allowed = options.open_timeout_s
     began = time.monotonic()
     try:
-        return open_container(url, options=settings, timeout_s=(allowed, options.read_timeout_s))
+        return open_container(for_ffmpeg(url), options=settings, timeout_s=(allowed, options.read_timeout_s))
     except av.error.FFmpegError as error:
         # FFmpeg's RTSP calls a reply that never came "invalid data".
         if isinstance(error, av.error.TimeoutError) or time.monotonic() - began >= allowed:
-            raise SourceTimeout(f"{shown(url)}: no answer within {allowed:g} s") from error
-        raise SourceError(f"{shown(url)}: cannot be opened ({_explained(error)})") from error
+            raise SourceTimeout(f"{shown(url)}: no answer within {allowed:g} s") from nameless(error)
+        raise SourceError(f"{shown(url)}: cannot be opened ({_explained(error)})") from nameless(error)
 
 
 def _explained(error: av.error.FFmpegError) -> str:
@@ -58,27 +56,25 @@ def _explained(error: av.error.FFmpegError) -> str:
     return reason(error)
 
 
-def shown(url: str) -> str:
-    """The address without its password, for messages and logs."""
-    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", url)
-
-
 def peers_of(url: str) -> frozenset[Peer]:
-    """The addresses that the host's name stands for; raises SourceError for a name that is unknown.
+    """The addresses that the host's name stands for.
 
-    Empty for schemes whose default port is not known here.
+    Empty for schemes whose default port is not known here. Raises SourceError for what is no address, and for
+    a name that is unknown.
     """
+    parts = split_address(url)
     try:
-        parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme.lower())
+        parts.check()
     except ValueError as error:
-        raise SourceError(f"{shown(url)}: not a valid address ({error})") from error
-    if port is None or parts.hostname is None:
+        raise SourceError(f"{shown(url)}: not a valid address: {error}") from error
+    port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    if port is None or not parts.host:
         return frozenset()
     try:
-        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        raise SourceError(f"{shown(url)}: host {parts.hostname!r} is not known ({error.strerror})") from error
+        found = socket.getaddrinfo(parts.host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise SourceError(f"{shown(url)}: host {printable(parts.host)!r} is not known ({why})") from error
     return frozenset((str(entry[4][0]), port) for entry in found)
 
 

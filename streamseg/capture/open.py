@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from streamseg.addresses import file_path, is_address, shown, split_address
 from streamseg.capture.file_source import FileSource
 from streamseg.capture.image_source import ImageSource
 from streamseg.capture.live_source import LiveSource
-from streamseg.capture.network import ADDRESS
 from streamseg.capture.source import Source, SourceOptions
 from streamseg.capture.synthetic_source import SyntheticSource, parse_synthetic
 from streamseg.capture.webcam_source import WebcamSource
+from streamseg.errors import SourceError
 
 __all__ = ["SourceOptions", "is_live", "open_source"]
 
@@ -35,19 +35,21 @@ def open_source(spec: str, source_id: str, options: SourceOptions | None = None)
     |-----------------------------------------------|-----------------|
     | `0`, `/dev/video0`                            | webcam          |
     | `rtsp://…`, `http://…`, any scheme            | live stream     |
+    | `file:///…`                                   | what the path is |
     | `http://…/clip.mp4`, .mkv, .mov, .webm, .avi  | video file      |
     | `synthetic`, `synthetic:7?frames=300`         | synthetic scene |
     | a folder, or a glob (`*`, `?`, `[`)           | its images      |
     | anything else                                 | video file      |
     """
     options = options or SourceOptions()
+    spec = _without_file_scheme(spec)
     if _is_webcam(spec):
         return WebcamSource(spec, source_id, options)
     if _is_stream(spec):
         return LiveSource(spec, source_id, options)
     if re.match(r"synthetic(?=[:?]|$)", spec):
         return SyntheticSource(parse_synthetic(spec, options), source_id)
-    if not ADDRESS.match(spec) and _is_images(spec):
+    if not is_address(spec) and _is_images(spec):
         return ImageSource(spec, source_id, options.fps)
     return FileSource(spec, source_id, options)
 
@@ -57,10 +59,18 @@ def _is_webcam(spec: str) -> bool:
 
 
 def _is_stream(spec: str) -> bool:
-    if not ADDRESS.match(spec):
+    if not is_address(spec):
         return False
-    parts = urlsplit(spec)
-    return not (parts.scheme in ("http", "https") and parts.path.lower().endswith(_VIDEO_SUFFIXES))
+    parts = split_address(spec)
+    of_a_file = parts.scheme in ("http", "https") and parts.path.lower().endswith(_VIDEO_SUFFIXES)
+    return not of_a_file and parts.scheme != "file"
+
+
+def _without_file_scheme(spec: str) -> str:
+    try:
+        return file_path(spec)
+    except ValueError as error:
+        raise SourceError(f"{shown(spec)}: {error}") from error
 
 
 def _is_images(spec: str) -> bool:

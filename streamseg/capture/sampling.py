@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 
+from streamseg.addresses import short_name, shown
 from streamseg.capture.file_source import FileSource
 from streamseg.capture.open import is_live, open_source
 from streamseg.capture.source import Source
@@ -28,8 +29,8 @@ def sampled_frames(spec: str, count: int) -> Iterator[Frame]:
     last of them.
     """
     if is_live(spec):
-        raise SourceError(f"{spec}: a live source; name a clip or a folder of images instead")
-    with closing(open_source(spec, spec)) as source:
+        raise SourceError(f"{shown(spec)}: a live source; name a clip or a folder of images instead")
+    with closing(open_source(spec, short_name(spec))) as source:
         yield from source.chosen(evenly(_length(source, spec), count))
 
 
@@ -38,6 +39,6 @@ def _length(source: Source, spec: str) -> int:
     if source.frame_count is not None:
         return source.frame_count
     if not isinstance(source, FileSource):
-        raise SourceError(f"{spec}: has no end; say how many frames, such as synthetic?frames=300")
-    with closing(open_source(spec, spec)) as counted:
+        raise SourceError(f"{shown(spec)}: has no end; say how many frames, such as synthetic?frames=300")
+    with closing(open_source(spec, short_name(spec))) as counted:
         return sum(1 for _ in counted)

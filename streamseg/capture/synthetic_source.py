@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+from streamseg.addresses import printable
 from streamseg.capture.source import Source, SourceOptions
 from streamseg.errors import SourceError
 from streamseg.scene import SceneTruth, SyntheticScene
@@ -69,11 +70,11 @@ def parse_synthetic(spec: str, options: SourceOptions | None = None) -> SceneSpe
     """
     form = re.fullmatch(r"synthetic(?::(\d+))?(?:\?(.*))?", spec)
     if form is None:
-        raise SourceError(f"{spec}: not of the form {_FORM}")
+        raise SourceError(f"{printable(spec)}: not of the form {_FORM}")
     asked = dict(parse_qsl(form[2] or "", keep_blank_values=True))
     unknown = asked.keys() - {"frames", "size", "objects", "fps"}
     if unknown:
-        raise SourceError(f"{spec}: unknown setting {min(unknown)!r}; the form is {_FORM}")
+        raise SourceError(f"{printable(spec)}: unknown setting {min(unknown)!r}; the form is {_FORM}")
     options = options or SourceOptions()
     return SceneSpec(
         seed=int(form[1] or 0),
@@ -87,7 +88,7 @@ def parse_synthetic(spec: str, options: SourceOptions | None = None) -> SceneSpe
 def _size(spec: str, text: str) -> tuple[int, int]:
     size = re.fullmatch(r"(\d{2,4})x(\d{2,4})", text)
     if size is None or min(int(size[1]), int(size[2])) < 32:
-        raise SourceError(f"{spec}: size={text}: expected WIDTHxHEIGHT, each 32…9999")
+        raise SourceError(f"{printable(spec)}: size={printable(text)}: expected WIDTHxHEIGHT, each 32…9999")
     return int(size[2]), int(size[1])
 
 
@@ -95,5 +96,7 @@ def _number(spec: str, key: str, asked: dict[str, str], low: int, high: int) -> 
     if key not in asked:
         return None
     if not re.fullmatch(r"\d{1,10}", asked[key]) or not low <= int(asked[key]) <= high:
-        raise SourceError(f"{spec}: {key}={asked[key]}: expected a whole number, {low}…{high}")
+        raise SourceError(
+            f"{printable(spec)}: {key}={printable(asked[key])}: expected a whole number, {low}…{high}"
+        )
     return int(asked[key])

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from streamseg.addresses import printable
 from streamseg.capture.reconnect import Picture, ReconnectingSource
 from streamseg.capture.source import SourceOptions
 from streamseg.errors import SourceError
@@ -34,6 +35,7 @@ class WebcamSource(ReconnectingSource):
         options = options or SourceOptions()
         self.asked = options.size_hw, options.fps
         self._device = str(device)
+        self._shown = _shown(self._device)
         super().__init__(source_id, options)
 
     def _connect(self) -> Iterator[Picture]:
@@ -43,7 +45,7 @@ class WebcamSource(ReconnectingSource):
             while not self._interrupted:
                 delivered, image = camera.read()
                 if not delivered:
-                    raise SourceError(f"webcam {self._device}: unplugged, or no longer delivering frames")
+                    raise SourceError(f"{self._shown}: unplugged, or no longer delivering frames")
                 stamp_ms = camera.get(cv2.CAP_PROP_POS_MSEC)
                 yield np.ascontiguousarray(image, np.uint8), stamp_ms / 1e3 if stamp_ms > 0 else None
         finally:
@@ -51,17 +53,18 @@ class WebcamSource(ReconnectingSource):
 
 
 def _opened(device: str, options: SourceOptions) -> cv2.VideoCapture:
+    name = _shown(device)
     linux = sys.platform == "linux"
     path = Path(f"/dev/video{device}" if device.isdecimal() else device)
     if linux and not path.exists():
-        raise SourceError(f"webcam {device}: {path} does not exist; {_present()}")
+        raise SourceError(f"{name}: {printable(path)} does not exist; {_present()}")
     backend = cv2.CAP_V4L2 if linux else cv2.CAP_ANY
     camera = (
         cv2.VideoCapture(int(device), backend) if device.isdecimal() else cv2.VideoCapture(device, backend)
     )
     if not camera.isOpened():
         raise SourceError(
-            f"webcam {device}: cannot be opened; another program may be using it, it may not be a camera, "
+            f"{name}: cannot be opened; another program may be using it, it may not be a camera, "
             "or this user may not be in the group `video`"
         )
     if options.size_hw is not None:
@@ -71,6 +74,10 @@ def _opened(device: str, options: SourceOptions) -> cv2.VideoCapture:
     if options.fps is not None:
         camera.set(cv2.CAP_PROP_FPS, options.fps)
     return camera
+
+
+def _shown(device: str) -> str:
+    return f"webcam {printable(device)}"
 
 
 def _present() -> str:

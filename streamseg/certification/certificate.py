@@ -12,7 +12,7 @@ from streamseg.certification.verdict import Thresholds, Verdict
 from streamseg.engines.locate import list_engines
 from streamseg.engines.sidecar import sidecar_path
 from streamseg.errors import NotCertified
-from streamseg.sinks.base import write_failure
+from streamseg.files import write_failure
 from streamseg.version import __version__
 
 __all__ = [

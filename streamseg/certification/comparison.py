@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamseg.certification.instance_match import Matching, match_instances
 from streamseg.evaluation.boundary import boundary_error_px
-from streamseg.masks import FrameMasks, Region
+from streamseg.masks import Region
 from streamseg.structures import Instances
 
 __all__ = ["ClassFigures", "Comparison", "Figures", "FrameComparison", "compare_frame", "difference"]
@@ -58,7 +58,7 @@ def compare_frame(reference: Instances, candidate: Instances, score: float) -> F
 
     See `match_instances`.
     """
-    masks_r, masks_c = FrameMasks(reference), FrameMasks(candidate)
+    masks_r, masks_c = reference.pixels, candidate.pixels
     seen_r, seen_c = np.array(masks_r.areas, int) > 0, np.array(masks_c.areas, int) > 0
     regions_r = [masks_r.regions[k] for k in np.flatnonzero(seen_r)]
     regions_c = [masks_c.regions[k] for k in np.flatnonzero(seen_c)]
@@ -71,7 +71,7 @@ def compare_frame(reference: Instances, candidate: Instances, score: float) -> F
 
 def difference(frame: FrameComparison) -> NDArray[np.bool_]:
     """(H, W) bool: pixels that belong to an instance on one side only, wrong instances whole."""
-    regions_r, regions_c = FrameMasks(frame.reference).regions, FrameMasks(frame.candidate).regions
+    regions_r, regions_c = frame.reference.pixels.regions, frame.candidate.pixels.regions
     differs = np.zeros(frame.reference.masks.frame_hw, np.bool_)
     for i, j in frame.matching.pairs.tolist():
         pair = np.zeros_like(differs)

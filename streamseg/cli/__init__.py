@@ -7,6 +7,7 @@ import traceback
 
 import typer
 
+from streamseg.addresses import printable
 from streamseg.cli import build, certify, data, demo, doctor, engines, eval, export, models, run, train
 from streamseg.cli.verbosity import is_debugging
 from streamseg.errors import StreamsegError
@@ -41,7 +42,11 @@ def main() -> None:
     try:
         app()
     except StreamsegError as error:
-        sys.exit(_report(str(error), error.exit_code))
+        code = _report(str(error), error.exit_code)
+        for note in getattr(error, "__notes__", ()):
+            if note.startswith("also"):  # what failed besides; the others say where, for -vv
+                _say(note)
+        sys.exit(code)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # the last stop: nothing above may end in a traceback unasked
@@ -53,5 +58,9 @@ def main() -> None:
 def _report(text: str, code: int) -> int:
     if is_debugging():
         traceback.print_exc()
-    print("streamseg: " + " ".join(text.split()), file=sys.stderr)
+    _say(text)
     return code
+
+
+def _say(text: str) -> None:
+    print("streamseg: " + printable(" ".join(text.split())), file=sys.stderr)

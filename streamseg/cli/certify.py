@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streamseg.cli.options import CacheFolder
+from streamseg.cli.options import PRECISION_HELP, RUNTIME_HELP, CacheFolder
 from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 
@@ -31,8 +31,8 @@ def certify(
     score: Annotated[float, option("Instances that reach it count.", min=0, max=1)] = 0.3,
     pictures: Annotated[Path | None, option("Folder for the worst frames, side by side.")] = None,
     json: Annotated[Path | None, option("Write the certificate as JSON.")] = None,
-    runtime: Annotated[str, option("How CANDIDATE runs: auto, openvino, …")] = "auto",
-    precision: Annotated[str, option("In what: auto, bf16, fp32.")] = "auto",
+    runtime: Annotated[str, option(f"How CANDIDATE runs: {RUNTIME_HELP}")] = "auto",
+    precision: Annotated[str, option(f"In what: {PRECISION_HELP}")] = "auto",
     against_runtime: Annotated[str, option("How the reference runs.")] = "auto",
     against_precision: Annotated[str, option("In what; auto: fp32 where the file can be run so.")] = "auto",
     max_missed: Annotated[float | None, share("Share missed or of another class; 0.02.")] = None,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streamseg.cli.options import CacheFolder
+from streamseg.cli.options import PRECISION_HELP, RUNTIME_HELP, CacheFolder
 from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 from streamseg.errors import ConfigError
@@ -22,8 +22,9 @@ def option(help_text: str, *names: str, **more: Any) -> Any:
 
 def evaluate(
     engine: Annotated[str, typer.Argument(help="Engine file or name (see models, engines).")],
-    data: Annotated[Path | None, option("COCO instances: the JSON file, or its folder.")] = None,
-    images: Annotated[Path | None, option("Folder of images; default: images/ beside the file.")] = None,
+    data: Annotated[Path | None, option("COCO .json, YOLO data.yaml, or a folder.")] = None,
+    images: Annotated[Path | None, option("Folder of the images, if elsewhere.")] = None,
+    split: Annotated[str, option("Which part of DATA, where there are several.")] = "val",
     synthetic: Annotated[
         bool, option("Score the whole pipeline on synthetic scenes.", "--synthetic")
     ] = False,
@@ -32,8 +33,8 @@ def evaluate(
     json: Annotated[Path | None, option("Write all figures as JSON; AP 0…1.")] = None,
     detections: Annotated[Path | None, option("Write what was found as COCO results.")] = None,
     pictures: Annotated[Path | None, option("Folder for worst.jpg.")] = None,
-    runtime: Annotated[str, option("auto, openvino, onnxruntime …")] = "auto",
-    precision: Annotated[str, option("auto, bf16 or fp32.")] = "auto",
+    runtime: Annotated[str, option(RUNTIME_HELP)] = "auto",
+    precision: Annotated[str, option(PRECISION_HELP)] = "auto",
     cache: CacheFolder = None,
     verbose: Verbose = 0,
 ) -> None:
@@ -45,9 +46,9 @@ def evaluate(
         raise ConfigError("eval: either --data FILE with its options, or --synthetic, with neither of them")
     require_packages()
     from streamseg.cli.eval_table import print_data, print_scenes
+    from streamseg.files import check_file_writable
     from streamseg.jobs.evaluate import evaluate_on_data, evaluate_on_scenes, write_report
     from streamseg.jobs.obtain import engine_path
-    from streamseg.sinks.base import check_file_writable
 
     if json:
         check_file_writable(json)
@@ -62,6 +63,7 @@ def evaluate(
                 path,
                 data,
                 images=images,
+                split=split,
                 runtime=runtime,
                 precision=precision,
                 against=other,

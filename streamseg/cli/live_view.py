@@ -9,6 +9,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from streamseg.addresses import printable
+from streamseg.errors import StreamsegError
 from streamseg.streaming.job import Job
 from streamseg.streaming.report import headline, status_line, summary, write_summary
 
@@ -24,20 +26,31 @@ def run_with_live_line(job: Job) -> int:
     """
     console = Console(stderr=True)
     _say(console, headline(job))
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    try:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            code = job.run(REFRESH_SECONDS, lambda: live.update(Text(status_line(job)), refresh=True))
+    except BaseException as failure:
+        # What ended the run is said first; that its summary failed as well is a note to it.
         try:
-            return job.run(REFRESH_SECONDS, lambda: live.update(Text(status_line(job)), refresh=True))
-        finally:
-            live.stop()
-            numbers = summary(job)
-            if numbers["pipeline"]["items"]["captured"]:
-                _print_summary(console, numbers)
-            if job.config.output.summary:
-                write_summary(job, job.config.output.summary)
+            _conclude(console, job)
+        except StreamsegError as another:
+            failure.add_note(f"also: {another}")
+        raise
+    _conclude(console, job)
+    return code
+
+
+def _conclude(console: Console, job: Job) -> None:
+    """Print the summary, and write it where asked. Raises SinkError."""
+    numbers = summary(job)
+    if numbers["pipeline"]["items"]["captured"]:
+        _print_summary(console, numbers)
+    if job.config.output.summary:
+        write_summary(job, job.config.output.summary)
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(Text(text), soft_wrap=True)
+    console.print(Text("\n".join(map(printable, text.split("\n")))), soft_wrap=True)
 
 
 def _print_summary(console: Console, numbers: dict[str, Any]) -> None:
@@ -47,7 +60,7 @@ def _print_summary(console: Console, numbers: dict[str, Any]) -> None:
     for name, source in numbers["sources"].items():
         drops = ", ".join(f"{n} {cause}" for cause, n in source["dropped"].items() if n) or "0"
         table.add_row(
-            f"{name} ({source['spec']})",
+            Text(f"{name} ({source['spec']})"),  # no markup: names may hold brackets
             str(source["captured"]),
             str(source["delivered"]),
             drops,

@@ -6,7 +6,12 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["CacheFolder"]
+from streamseg.engine_contract import PRECISIONS, RUNTIME_NAMES
+
+__all__ = ["PRECISION_HELP", "RUNTIME_HELP", "CacheFolder"]
+
+RUNTIME_HELP = f"auto, {', '.join(RUNTIME_NAMES)}."
+PRECISION_HELP = f"auto, {', '.join(PRECISIONS)}."
 
 CacheFolder = Annotated[
     str | None,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streamseg.cli.options import CacheFolder
+from streamseg.cli.options import PRECISION_HELP, RUNTIME_HELP, CacheFolder
 from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 
@@ -31,9 +31,9 @@ def run(
     engine: Annotated[
         str | None, option("Engine file or name (see models); default: compact.", "--engine")
     ] = None,
-    runtime: Annotated[str | None, option("auto, openvino, onnxruntime or torch.", "--runtime")] = None,
+    runtime: Annotated[str | None, option(RUNTIME_HELP, "--runtime")] = None,
     cache: CacheFolder = None,
-    precision: Annotated[str | None, option("auto, bf16 or fp32.", "--precision")] = None,
+    precision: Annotated[str | None, option(PRECISION_HELP, "--precision")] = None,
     video: Annotated[str | None, option("Annotated video, .mp4 or .mkv.", "-o", "--output")] = None,
     jsonl: Annotated[str | None, option("JSON Lines, one per frame; - is stdout.", "--jsonl")] = None,
     images: Annotated[str | None, option("Folder for annotated images.", "--images")] = None,
@@ -43,7 +43,7 @@ def run(
     max_frames: Annotated[int | None, option("Stop after so many frames.", "--max-frames")] = None,
     trail: Annotated[float | None, option("Trail behind each object, seconds.", "--trail")] = None,
     drop: Annotated[str | None, option("auto, oldest or never.", "--drop")] = None,
-    summary: Annotated[str | None, option("Write the summary as JSON.", "--summary")] = None,
+    summary: Annotated[str | None, option("Write the summary as JSON; - is stdout.", "--summary")] = None,
     allow_failed: Annotated[
         bool | None, option("Run an engine that certify failed.", "--allow-failed-certificate")
     ] = None,
@@ -62,7 +62,7 @@ def run(
         "engine": {"path": engine, "runtime": runtime, "precision": precision, **more},
         "output": {"video": video, "jsonl": jsonl, "images": images, "show": show, "summary": summary},
         "overlay": {"trail_seconds": trail},
-        "classes": [name.strip() for name in classes.split(",")] if classes else None,
+        "classes": [name.strip() for name in classes.split(",")] if classes is not None else None,
         "score": score,
         "max_frames": max_frames,
         "drop": drop,

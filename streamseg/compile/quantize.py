@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES, PREFIX, EngineInfo
+from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES, EngineInfo
 from streamseg.engines.locate import read_info
+from streamseg.engines.metadata import metadata_from_info
 from streamseg.errors import ExportError
 from streamseg.progress import Watcher
 
@@ -69,14 +71,13 @@ def quantize(
     if not output.parent.is_dir():
         raise ExportError(f"{output}: cannot be written, there is no folder {output.parent}")
     model = float_model(source)
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
     nodes = _convolutions(model.graph, mixed)
     if not nodes or any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         raise ExportError(f"{source}: not an FP32 engine of streamseg; quantise the file that export wrote")
     reader = _Frames(frames, info, watcher)
     with tempfile.TemporaryDirectory(prefix=".streamseg-", dir=output.parent) as folder:
         result = _quantized(model, nodes, reader, Path(folder), signed)
-        metadata[PREFIX + "precision"] = "mixed" if mixed else "int8"
+        metadata = metadata_from_info(replace(info, precision="mixed" if mixed else "int8"))
         del result.metadata_props[:]
         helper.set_model_props(result, metadata)
         part = Path(folder) / "part.onnx"

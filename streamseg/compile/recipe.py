@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from streamseg.engines.build_options import BuildOptions, Precision
+from streamseg.engine_contract import Precision
+from streamseg.engines.build_options import BuildOptions
 from streamseg.settings import Section, load_section, size_hw_from_text
 
 __all__ = ["Recipe", "load_recipe"]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from streamseg.engine_contract import Precision
 from streamseg.errors import ConfigError
 
-__all__ = ["PRECISIONS", "BuildOptions", "Precision"]
+__all__ = ["BuildOptions"]
 
-Precision = Literal["fp32", "fp16", "bf16", "int8", "mixed"]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8", "mixed")
 MAX_BATCH = 64
 """What the exporter allows for in the graph."""
 

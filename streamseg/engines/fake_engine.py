@@ -29,7 +29,7 @@ class FakeEngine(BaseEngine):
         *,
         latency_s: float = 0.0,
     ) -> None:
-        super().__init__(info, f"fake {latency_s * 1e3:g} ms")
+        super().__init__(info, "fake", "", "fp32", text=f"fake {latency_s * 1e3:g} ms")
         self._make = outputs if callable(outputs) else lambda _: outputs
         self._latency_s = latency_s
         self._ends_at = 0.0

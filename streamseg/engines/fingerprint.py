@@ -11,9 +11,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from streamseg.engine_contract import EngineInfo, info_from_metadata, metadata_from_info
+from streamseg.engine_contract import EngineInfo
 from streamseg.engines.build_options import BuildOptions
 from streamseg.engines.machine import Machine
+from streamseg.engines.metadata import info_from_metadata, metadata_from_info
 from streamseg.engines.sidecar import file_sha256, read_sidecar, sidecar_path, write_section
 from streamseg.errors import EngineError
 

@@ -2,43 +2,46 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from streamseg.engine_contract import Engine
-from streamseg.engines.locate import read_info
+from streamseg.engine_contract import Engine, RuntimeName
+from streamseg.engines.engine_file import EngineFile, open_engine_file
 from streamseg.errors import ConfigError, EngineError, MissingDependency, did_you_mean
 
 __all__ = ["RUNTIMES", "RuntimeStatus", "available_runtimes", "load_engine"]
 
-Loader = Callable[[Path, str, int | None], Engine]
+_log = logging.getLogger(__name__)
+
+Loader = Callable[[EngineFile, str, int | None], Engine]
 
 
-def _load_tensorrt(path: Path, precision: str, threads: int | None) -> Engine:
+def _load_tensorrt(file: EngineFile, precision: str, threads: int | None) -> Engine:
     from streamseg.engines.tensorrt_engine import TensorRTEngine
 
-    return TensorRTEngine(path, precision=precision, threads=threads)
+    return TensorRTEngine(file, precision=precision, threads=threads)
 
 
-def _load_openvino(path: Path, precision: str, threads: int | None) -> Engine:
+def _load_openvino(file: EngineFile, precision: str, threads: int | None) -> Engine:
     from streamseg.engines.openvino_engine import OpenVinoEngine
 
-    return OpenVinoEngine(path, precision=precision, threads=threads)
+    return OpenVinoEngine(file, precision=precision, threads=threads)
 
 
-def _load_onnxruntime(path: Path, precision: str, threads: int | None) -> Engine:
+def _load_onnxruntime(file: EngineFile, precision: str, threads: int | None) -> Engine:
     from streamseg.engines.onnxruntime_engine import OnnxRuntimeEngine
 
-    return OnnxRuntimeEngine(path, precision=precision, threads=threads)
+    return OnnxRuntimeEngine(file, precision=precision, threads=threads)
 
 
-def _load_torch(path: Path, precision: str, threads: int | None) -> Engine:
+def _load_torch(file: EngineFile, precision: str, threads: int | None) -> Engine:
     from streamseg.engines.torch_engine import TorchEngine
 
-    return TorchEngine(path, precision=precision, threads=threads)
+    return TorchEngine(file, precision=precision, threads=threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Runtime:
     """What it needs: any of these."""
 
 
-RUNTIMES: dict[str, Runtime] = {
+RUNTIMES: dict[RuntimeName, Runtime] = {
     "tensorrt": Runtime(
         _load_tensorrt, ".engine", "pip install 'streamseg[tensorrt]'", ("tensorrt", "tensorrt_rtx")
     ),
@@ -62,7 +65,7 @@ RUNTIMES: dict[str, Runtime] = {
     "onnxruntime": Runtime(_load_onnxruntime, ".onnx", "pip install streamseg", ("onnxruntime",)),
     "torch": Runtime(_load_torch, ".pth", "pip install 'streamseg[models]'", ("torch",)),
 }
-"""By name, the fastest first: that is the order in which `auto` tries them."""
+"""By name, in the order in which `auto` tries them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,48 +102,61 @@ def _version(module: str) -> str:
 
 
 def load_engine(
-    path: str | Path, runtime: str = "auto", precision: str = "auto", threads: int | None = None
+    file: str | Path | EngineFile, runtime: str = "auto", precision: str = "auto", threads: int | None = None
 ) -> Engine:
-    """An engine for the file `path`; call it in the thread that will use it.
+    """An engine for `file`; call it in the thread that will use it. What is open already is not read again.
 
-    `auto` takes the fastest runtime that is installed and reads this file; `engine.runtime` says which.
-    Raises EngineError for files that cannot be used, ConfigError for options that no runtime has,
-    MissingDependency for a runtime that is not installed.
+    `auto` takes the fastest runtime that is installed and runs this file, and logs why a faster one does not;
+    `engine.runtime` says which. Raises EngineError for files that cannot be used, ConfigError for options
+    that no runtime has, MissingDependency for a runtime that is not installed.
     """
-    path = Path(path)
     if runtime != "auto":
-        return _named(runtime, path).load(path, precision, threads)
-    read_info(path)
-    return _fastest(path, precision, threads)
+        named = _named(runtime, _path(file))
+        return named.load(_opened(file), precision, threads)
+    return _fastest(_opened(file), precision, threads)
+
+
+def _path(file: str | Path | EngineFile) -> Path:
+    return file.path if isinstance(file, EngineFile) else Path(file)
+
+
+def _opened(file: str | Path | EngineFile) -> EngineFile:
+    return file if isinstance(file, EngineFile) else open_engine_file(file)
 
 
 def _named(name: str, path: Path) -> Runtime:
-    if name not in RUNTIMES:
+    known = next((known for known in RUNTIMES if known == name), None)
+    if known is None:
         hint = did_you_mean(name, RUNTIMES)
-        known = ", ".join(["auto", *RUNTIMES])
-        raise ConfigError(f"runtime {name!r}: unknown; {hint + ' ' if hint else ''}known: {known}")
-    runtime = RUNTIMES[name]
-    if not _installed(name):
+        names = ", ".join(["auto", *RUNTIMES])
+        raise ConfigError(f"runtime {name!r}: unknown; {hint + ' ' if hint else ''}known: {names}")
+    runtime = RUNTIMES[known]
+    if not _installed(known):
         raise MissingDependency(f"runtime {name}: not installed; {runtime.install}")
     if path.suffix.lower() in {r.suffix for r in RUNTIMES.values()} - {runtime.suffix}:
         raise EngineError(f"{path}: runtime {name} reads {runtime.suffix} files")
     return runtime
 
 
-def _fastest(path: Path, precision: str, threads: int | None) -> Engine:
-    readers = {name: r for name, r in RUNTIMES.items() if r.suffix == path.suffix.lower()}
+def _fastest(file: EngineFile, precision: str, threads: int | None) -> Engine:
+    readers = {name: runtime for name, runtime in RUNTIMES.items() if runtime.suffix == file.suffix}
     refusals: list[EngineError | ConfigError] = []
     for name, reader in readers.items():
         if not _installed(name):
             continue
         try:
-            return reader.load(path, precision, threads)
+            engine = reader.load(file, precision, threads)
         except (EngineError, ConfigError) as refusal:
             refusals.append(refusal)
+            continue
+        for reason in refusals:
+            _log.warning("%s runs in %s instead: %s", file.path, name, reason)
+        return engine
     if refusals:
         raise refusals[0]
-    raise MissingDependency(f"{path}: no runtime for it is installed; {next(iter(readers.values())).install}")
+    install = next(iter(readers.values())).install
+    raise MissingDependency(f"{file.path}: no runtime for it is installed; {install}")
 
 
-def _installed(name: str) -> bool:
+def _installed(name: RuntimeName) -> bool:
     return any(find_spec(module) for module in RUNTIMES[name].modules)

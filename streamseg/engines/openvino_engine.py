@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs
+from streamseg.engine_contract import INPUT_NAME, EngineOutputs
 from streamseg.engines.base import BaseEngine
-from streamseg.engines.locate import read_info
+from streamseg.engines.compiled_models import default_cache_dir, model_folder
+from streamseg.engines.engine_file import EngineFile, OnnxFile, opened_as
 from streamseg.engines.openvino_deform import deform_conv_extension
 from streamseg.engines.openvino_quiet import openvino
 from streamseg.errors import ConfigError, EngineError
-from streamseg.zoo.cache import user_cache_dir
 
-__all__ = ["OpenVinoEngine", "default_cache_dir"]
+__all__ = ["OpenVinoEngine"]
 
 PRECISIONS = {"bf16": "bf16", "fp32": "f32"}
 
@@ -31,30 +30,29 @@ class OpenVinoEngine(BaseEngine):
 
     def __init__(
         self,
-        path: str | Path,
+        file: str | Path | EngineFile,
         *,
         precision: str = "auto",
         threads: int | None = None,
         cache_dir: Path | None = None,
     ) -> None:
-        """Compile `path`, or take it from the cache (`cache_dir`, by default the user's).
+        """Compile `file`, or take it from the cache (`cache_dir`, by default the user's).
 
         `precision`: `auto` is `bf16` where the CPU has it and `fp32` elsewhere. Raises EngineError.
         """
-        info = read_info(path)
+        opened = opened_as(OnnxFile, file, "openvino")
         self._core: Any = openvino.Core()
         self._core.add_extension(deform_conv_extension())
         chosen = _precision(self._core, precision)
-        self._path = path
+        self._file, self._cache_dir = opened, cache_dir or default_cache_dir()
         self._options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": PRECISIONS[chosen],
-            "CACHE_DIR": str(_made(cache_dir or default_cache_dir()) or ""),
         }
         if threads is not None:
             self._options["INFERENCE_NUM_THREADS"] = threads
         release = openvino.get_version().split("-")[0]
-        super().__init__(info, f"openvino {release} {info.arithmetic(chosen.upper())}")
+        super().__init__(opened.info, "openvino", release, chosen, outputs=opened.outputs)
         self._single: Any = self._compiled(batch=1)
         self._any: Any = None
         self._request: Any = self._single
@@ -67,12 +65,21 @@ class OpenVinoEngine(BaseEngine):
         BF16, 17 instead of 22 for the tail of YOLACT-R50 alone), and one frame at a time is the usual case.
         """
         try:
-            model = self._core.read_model(str(self._path))
+            model = self._core.read_model(str(self._file.path))
             if batch is not None:
                 model.reshape({INPUT_NAME: [batch, *self.info.input_hw, 3]})
-            return self._core.compile_model(model, "CPU", self._options).create_infer_request()
+            options = self._options | {"CACHE_DIR": self._folder(batch)}
+            return self._core.compile_model(model, "CPU", options).create_infer_request()
         except RuntimeError as error:
-            raise EngineError(f"{self._path}: OpenVINO cannot load it ({_reason(error)})") from error
+            raise EngineError(f"{self._file.path}: OpenVINO cannot load it ({_reason(error)})") from error
+
+    def _folder(self, batch: int | None) -> str:
+        """For the compiled model; empty, which keeps none, where the file's bytes are not all there is to
+        it."""
+        if self._file.has_external_data:
+            return ""
+        made_of = self._file.sha256, batch, self.precision, openvino.get_version()
+        return str(model_folder(self._cache_dir, *made_of) or "")
 
     def _start(self, frames: NDArray[np.uint8]) -> None:
         if len(frames) > 1 and self._any is None:
@@ -89,26 +96,12 @@ class OpenVinoEngine(BaseEngine):
     def _finish(self) -> EngineOutputs:
         try:
             self._request.wait()
-            return EngineOutputs(*(self._request.get_tensor(name).data for name in OUTPUT_NAMES))
+            return EngineOutputs(**{name: self._request.get_tensor(name).data for name in self.outputs})
         except RuntimeError as error:
             raise EngineError(f"{self.info.model}: OpenVINO failed on a batch ({_reason(error)})") from error
 
     def _release(self) -> None:
         self._core = self._request = self._single = self._any = self._frames = None
-
-
-def default_cache_dir() -> Path:
-    """Where compiled models are kept: the user's cache folder."""
-    return user_cache_dir() / "openvino"
-
-
-def _made(folder: Path) -> Path | None:
-    """The folder, created; None where nothing may be written, which costs only time at the next start."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK) else None
 
 
 def _precision(core: openvino.Core, wanted: str) -> str:

@@ -29,7 +29,7 @@ def read_sidecar(engine: Path) -> dict[str, Any]:
         sections = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise EngineError(f"{path}: cannot be read ({error}); delete it, build or certify again") from error
     if not isinstance(sections, dict):
         raise EngineError(f"{path}: not a sidecar of an engine; delete it, build or certify again")

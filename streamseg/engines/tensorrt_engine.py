@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES, EngineOutputs
+from streamseg.engine_contract import INPUT_NAME, EngineInfo, EngineOutputs, TensorSpec
 from streamseg.engines.base import BaseEngine
 from streamseg.engines.cuda_memory import CudaResources, call, cudart, gpu_problem, pinned
-from streamseg.engines.fingerprint import Fingerprint, read_fingerprint, rebuild_command, stale
+from streamseg.engines.engine_file import EngineFile, PlanFile, opened_as
+from streamseg.engines.fingerprint import Fingerprint, rebuild_command, stale
 from streamseg.engines.machine import Machine, this_machine
-from streamseg.engines.tensorrt_plan import DTYPES, BoundContext, Plan, Shape
-from streamseg.errors import ConfigError, EngineError
+from streamseg.engines.output_check import declared_problem
+from streamseg.engines.tensorrt_plan import DTYPES, MAKE_ONE, BoundContext, Plan, Shape
+from streamseg.errors import ConfigError, EngineError, NotAnEngine
 
 __all__ = ["TensorRTEngine"]
 
@@ -30,25 +32,30 @@ class TensorRTEngine(BaseEngine):
     """
 
     def __init__(
-        self, path: str | Path, *, precision: str = "auto", threads: int | None = None, graphs: bool = True
+        self,
+        file: str | Path | EngineFile,
+        *,
+        precision: str = "auto",
+        threads: int | None = None,
+        graphs: bool = True,
     ) -> None:
-        """Load `path`. `threads`: the most that TensorRT may use of the host's; `graphs`: replay the kernels
+        """Load `file`. `threads`: the most that TensorRT may use of the host's; `graphs`: replay the kernels
         of a batch as one CUDA graph. Raises EngineError, also for an engine of another machine or version,
         ConfigError for another precision than it was built in, MissingDependency.
         """
-        path = Path(path)
-        fingerprint = read_fingerprint(path)
-        here = this_machine()
-        _check(path, fingerprint, here, precision)
-        what = f"{here.flavour.lower()} {here.tensorrt} {fingerprint.options.precision.upper()}"
-        super().__init__(fingerprint.info, what)
+        opened = opened_as(PlanFile, file, "tensorrt")
+        here, built = this_machine(), opened.fingerprint.options.precision
+        _check(opened.path, opened.fingerprint, here, precision)
+        text = f"{here.flavour.lower()} {here.tensorrt} {built.upper()}"
+        super().__init__(opened.info, "tensorrt", here.tensorrt, built, text=text)
         self._graphs = graphs
         self._resources = CudaResources()
         self._slots: list[Slot] = []
         self._plan: Plan | None = None
         try:
-            self._plan = Plan(path, threads, self._resources)
+            self._plan = Plan(opened.path, threads, self._resources)
             self._shapes = self._plan.output_shapes()
+            self.outputs = _checked(self._plan, self._shapes, opened.info)
             self._add_slot(self._plan)
             self._reserve(self._plan.batches[1])
         except BaseException:
@@ -65,7 +72,7 @@ class TensorRTEngine(BaseEngine):
             self._reserve(length)
         if length > most and len(self._slots) == 1:
             self._add_slot(self._plan)
-        self._results = _rows(self._outputs[self._turn], 0, length)
+        self._results = self._outputs[self._turn].rows(0, length)
         try:
             for i, start in enumerate(range(0, length, most)):
                 self._enqueue(i, frames[start : start + most], start)
@@ -78,7 +85,7 @@ class TensorRTEngine(BaseEngine):
         np.copyto(chunk, frames)
         slot = self._slots[i % len(self._slots)]
         before = self._slots[(i - 1) % len(self._slots)] if i else None
-        slot.enqueue(chunk, _rows(self._outputs[self._turn], start, start + len(frames)), before)
+        slot.enqueue(chunk, self._outputs[self._turn].rows(start, start + len(frames)), before)
 
     def _finish(self) -> EngineOutputs:
         self._wait()
@@ -105,7 +112,9 @@ class TensorRTEngine(BaseEngine):
         """Page-locked memory for batches of up to `length`."""
         self._frames: NDArray[np.uint8] = pinned((length, *self.info.input_hw, 3), np.uint8)
         self._outputs = [
-            EngineOutputs(*(pinned((length, *shape), DTYPES[name]) for name, shape in self._shapes.items()))
+            EngineOutputs(
+                **{name: pinned((length, *shape), DTYPES[name]) for name, shape in self._shapes.items()}
+            )
             for _ in range(2)
         ]
 
@@ -135,8 +144,7 @@ class Slot:
             call(cudart.cudaStreamWaitEvent, self.stream, before.computed, 0)
         self._context(len(frames)).launch()
         call(cudart.cudaEventRecord, self.computed, self.stream)
-        for name in OUTPUT_NAMES:
-            array = getattr(outputs, name)
+        for name, array in outputs.arrays().items():
             self._copy(array.ctypes.data, self._addresses[name], array, kinds.cudaMemcpyDeviceToHost)
 
     def _copy(self, to: int, source: int, array: NDArray[Any], kind: Any) -> None:
@@ -153,8 +161,15 @@ class Slot:
         return self._bound[batch]
 
 
-def _rows(outputs: EngineOutputs, start: int, stop: int) -> EngineOutputs:
-    return EngineOutputs(*(getattr(outputs, name)[start:stop] for name in OUTPUT_NAMES))
+def _checked(plan: Plan, shapes: dict[str, Shape], info: EngineInfo) -> dict[str, TensorSpec]:
+    """The plan's outputs. Raises NotAnEngine where they are not the contract's."""
+    batch = ("B",)
+    outputs = {name: TensorSpec(name, batch + shape, DTYPES[name].name) for name, shape in shapes.items()}
+    frames = TensorSpec(INPUT_NAME, ("B", *plan.input_hw, 3), DTYPES[INPUT_NAME].name)
+    problem = declared_problem({INPUT_NAME: frames}, outputs, info)
+    if problem:
+        raise NotAnEngine(f"{plan.path}: {problem}; {MAKE_ONE}")
+    return outputs
 
 
 def _check(path: Path, fingerprint: Fingerprint, here: Machine, precision: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES
+from streamseg.engine_contract import INPUT_NAME, OPTIONAL_OUTPUTS, OUTPUT_NAMES
 from streamseg.engines.cuda_memory import CudaResources, call, cudart
 from streamseg.engines.tensorrt_api import is_rtx, new_logger, tensorrt_module
 from streamseg.errors import EngineError, NotAnEngine
@@ -25,6 +25,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "classes": np.dtype(np.int32),
     "masks": np.dtype(np.uint8),
     "count": np.dtype(np.int32),
+    "semantic": np.dtype(np.uint8),
+    "segments": np.dtype(np.uint8),
 }
 """The contract's tensors."""
 DTYPE_NAMES = {"uint8": "UINT8", "float32": "FLOAT", "int32": "INT32"}
@@ -46,7 +48,7 @@ class Plan:
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self._engine is None:
             raise self.failure("TensorRT cannot read it")
-        self._check_tensors()
+        self._output_names = self._checked_outputs()
         self._size = int(self._engine.device_memory_size_v2)
         self._scratch = resources.device(self._size)
         self._config = self._runtime_config()
@@ -73,7 +75,7 @@ class Plan:
     def output_shapes(self) -> dict[str, Shape]:
         """The contract's outputs for one frame: their shapes without the batch. Raises EngineError."""
         context = self.context(self.batches[0])
-        shapes = {name: tuple(context.get_tensor_shape(name)) for name in OUTPUT_NAMES}
+        shapes = {name: tuple(context.get_tensor_shape(name)) for name in self._output_names}
         if any(size < 0 for shape in shapes.values() for size in shape):
             raise NotAnEngine(f"{self.path}: shapes that depend on the data, {shapes}; {MAKE_ONE}")
         return {name: shape[1:] for name, shape in shapes.items()}
@@ -108,11 +110,14 @@ class Plan:
             )
         return config
 
-    def _check_tensors(self) -> None:
+    def _checked_outputs(self) -> tuple[str, ...]:
+        """Names of its outputs, in the contract's order."""
         names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
         found = {name: self._engine.get_tensor_dtype(name).name for name in names}
-        if found != {name: DTYPE_NAMES[dtype.name] for name, dtype in DTYPES.items()}:
+        outputs = (*OUTPUT_NAMES, *(name for name in OPTIONAL_OUTPUTS if name in found))
+        if found != {name: DTYPE_NAMES[DTYPES[name].name] for name in (INPUT_NAME, *outputs)}:
             raise NotAnEngine(f"{self.path}: its tensors are not those of the engine contract; {MAKE_ONE}")
+        return outputs
 
     def _require(self, done: bool, otherwise: str) -> None:
         if not done:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from streamseg.engine_contract import EngineOutputs
+from streamseg.engine_contract import OUTPUT_NAMES, EngineOutputs
 from streamseg.errors import EngineError
 
 __all__ = ["CudaRunner"]
@@ -36,12 +36,20 @@ class CudaRunner:
     """Runs `module`, frames (B, h, w, 3) uint8 → the contract's outputs, on a stream of its own."""
 
     def __init__(
-        self, module: nn.Module, input_hw: tuple[int, int], *, tf32: bool, graphs: bool, compiled: bool
+        self,
+        module: nn.Module,
+        input_hw: tuple[int, int],
+        *,
+        tf32: bool,
+        graphs: bool,
+        compiled: bool,
+        names: Sequence[str] = OUTPUT_NAMES,
     ) -> None:
         """Takes `module` to the GPU. `tf32` lets float32 convolutions round their inputs to 11 bits; `graphs`
         replays the kernels of a batch as one CUDA graph; `compiled` hands the module to torch.compile, a
-        minute for each batch size, and eight sizes at most. Raises EngineError."""
-        self._input_hw, self._tf32, self._graphs = input_hw, tf32, graphs
+        minute for each batch size, and eight sizes at most; `names` of what it gives, in order. Raises
+        EngineError."""
+        self._input_hw, self._names, self._tf32, self._graphs = input_hw, names, tf32, graphs
         with translated("torch cannot use the GPU"):
             self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             self._module: nn.Module | None = module.cuda()
@@ -70,7 +78,8 @@ class CudaRunner:
         """Wait for it; the outputs stay until the batch after the next starts. Raises EngineError."""
         with translated("torch failed on a batch"):
             self.stream.synchronize()
-        return EngineOutputs(*(host[: self._length].numpy() for host in self._results[self._turn]))
+        arrays = (host[: self._length].numpy() for host in self._results[self._turn])
+        return EngineOutputs(**dict(zip(self._names, arrays, strict=True)))
 
     def close(self) -> None:
         """Free everything and give it back to the driver."""

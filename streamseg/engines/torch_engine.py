@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from streamseg.engine_contract import EngineInfo, EngineOutputs
+from streamseg.engine_contract import EngineOutputs
 from streamseg.engines.base import BaseEngine
+from streamseg.engines.engine_file import CheckpointFile, EngineFile, opened_as
 from streamseg.errors import ConfigError, EngineError
 from streamseg.models.engine_module import EngineModule
-from streamseg.models.weights.checkpoint import load_checkpoint
 
-__all__ = ["TorchEngine", "info_from_checkpoint"]
+__all__ = ["TorchEngine"]
 
 GPU_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -40,7 +40,7 @@ class TorchEngine(BaseEngine):
 
     def __init__(
         self,
-        path: str | Path,
+        file: str | Path | EngineFile,
         *,
         precision: str = "auto",
         threads: int | None = None,
@@ -48,7 +48,7 @@ class TorchEngine(BaseEngine):
         graphs: bool = True,
         compiled: bool = False,
     ) -> None:
-        """Load `path`. `device`: `cpu`, `cuda`, or `auto`, which is `cuda` where torch sees a GPU.
+        """Load `file`. `device`: `cpu`, `cuda`, or `auto`, which is `cuda` where torch sees a GPU.
 
         `precision`: `auto` is fp16 on a GPU, which has bf16 and fp32 too, and fp32 on the CPU. `threads` sets
         torch's number for the whole process. On a GPU: `graphs` replays the kernels of a batch size as one
@@ -61,10 +61,12 @@ class TorchEngine(BaseEngine):
             raise ConfigError("compiled: torch is the reference on the CPU and runs as it is")
         if threads is not None:
             torch.set_num_threads(threads)
-        module = EngineModule(load_checkpoint(path))
+        opened = opened_as(CheckpointFile, file, "torch")
+        module = opened.take_module()
         kind = f"{chosen.upper()} compiled" if compiled else chosen.upper()
         where = f"{torch.cuda.get_device_name()} {kind}" if on_gpu else kind
-        super().__init__(module.info(checkpoint=Path(path).name), f"torch {torch.__version__} {where}")
+        text = f"torch {torch.__version__} {where}"
+        super().__init__(opened.info, "torch", torch.__version__, chosen, text=text)
         self._runner: Runner | None = CpuRunner(module)
         if on_gpu:
             self._runner = _gpu_runner(module, chosen, graphs=graphs, compiled=compiled)
@@ -100,7 +102,8 @@ class CpuRunner:
                 tensors = self._module(torch.from_numpy(frames))
         except RuntimeError as error:
             raise EngineError(f"torch failed on a batch ({error})") from error
-        self._outputs = EngineOutputs(*(tensor.numpy() for tensor in tensors))
+        arrays = (tensor.numpy() for tensor in tensors)
+        self._outputs = EngineOutputs(**dict(zip(self._module.output_names, arrays, strict=True)))
 
     def finish(self) -> EngineOutputs:
         """Its results."""
@@ -110,11 +113,6 @@ class CpuRunner:
 
     def close(self) -> None:
         """Nothing beyond what goes with the object."""
-
-
-def info_from_checkpoint(path: Path) -> EngineInfo:
-    """What a checkpoint would say as an engine. Raises CheckpointError."""
-    return EngineModule(load_checkpoint(path)).info(checkpoint=path.name)
 
 
 def _on_gpu(device: str) -> bool:
@@ -143,4 +141,11 @@ def _gpu_runner(module: EngineModule, precision: str, *, graphs: bool, compiled:
     fast = GpuModule(module, GPU_DTYPES[precision])
     # fp32 is what results are compared with, so it is float32 throughout.
     tf32 = precision != "fp32"
-    return CudaRunner(fast, module.model.config.input_hw, tf32=tf32, graphs=graphs, compiled=compiled)
+    return CudaRunner(
+        fast,
+        module.model.config.input_hw,
+        tf32=tf32,
+        graphs=graphs,
+        compiled=compiled,
+        names=module.output_names,
+    )

@@ -16,7 +16,6 @@ from pycocotools.cocoeval import COCOeval
 
 from streamseg.datasets.coco import Annotation, CocoImage
 from streamseg.evaluation.boundary_iou import Boundaries
-from streamseg.masks import FrameMasks
 from streamseg.structures import Instances
 
 __all__ = ["AREAS", "AveragePrecision", "Entry", "Judge", "Kind", "results", "truth_entry"]
@@ -49,9 +48,7 @@ def truth_entry(number: int, image: CocoImage, annotation: Annotation, image_id:
 def results(image_id: int, instances: Instances, category_of: Mapping[int, int]) -> list[Entry]:
     """The instances of one image in the format of COCO's results, where their class has a category."""
     kept = instances.select(np.array([k in category_of for k in instances.class_id.tolist()], np.bool_))
-    rows = zip(
-        kept.class_id.tolist(), kept.score.tolist(), kept.xyxy.tolist(), FrameMasks(kept).rles, strict=True
-    )
+    rows = zip(kept.class_id.tolist(), kept.score.tolist(), kept.xyxy.tolist(), kept.pixels.rles, strict=True)
     return [
         {
             "image_id": image_id,

@@ -23,7 +23,7 @@ SAMPLES = 6
 def mask_ap(engine: Engine, dataset: CocoDataset) -> float:
     """COCO's mask AP, 0 … 1, over the engine's classes. Raises DatasetError."""
     found = evaluate(engine, [Subset(dataset.images, frozenset(engine.info.classes))])
-    return float(found["mask_ap"]) / 100
+    return float(found["mask_ap"])
 
 
 def write_samples(engine: Engine, dataset: CocoDataset, path: Path) -> None:

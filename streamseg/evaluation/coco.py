@@ -1,4 +1,4 @@
-"""Mask AP in per cent over several sources, each of which labels some classes only: the card of an engine."""
+"""Mask AP over several sources, each of which labels some classes only: the card of an engine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Subset:
 
 
 def evaluate(engine: Engine, subsets: Sequence[Subset], score: float = 0.0) -> dict[str, Any]:
-    """Mask AP in per cent, over all and by class, of an engine that the caller keeps.
+    """Mask AP, 0 … 1, over all and by class, of an engine that the caller keeps.
 
     Returns `mask_ap`, `mask_ap50`, `mask_ap75` (means over the classes with at least one instance), `images`,
     `instances`, `classes` (name → the same for it) and `absent`: labelled classes that the engine does not
@@ -93,6 +93,6 @@ def _report(
 
 
 def _aps(ap: AveragePrecision, category: int | None = None) -> dict[str, float]:
-    """Per cent, of one class, or means over the classes."""
+    """Of one class, or means over the classes; 0 … 1."""
     values = {"mask_ap": None, "mask_ap50": 0.5, "mask_ap75": 0.75}
-    return {name: round(100 * (ap.ap(category, iou=iou) or 0.0), 2) for name, iou in values.items()}
+    return {name: round(ap.ap(category, iou=iou) or 0.0, 4) for name, iou in values.items()}

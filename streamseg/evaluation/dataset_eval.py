@@ -27,7 +27,6 @@ from streamseg.evaluation.match_table import MatchTable, match_tables
 from streamseg.evaluation.panoptic import Category, LabelMap, PanopticQuality, Quality
 from streamseg.evaluation.score_calibration import calibration
 from streamseg.evaluation.semantic import SemanticMaps
-from streamseg.masks import FrameMasks
 from streamseg.structures import Instances
 
 __all__ = ["SHOWN_SCORE", "Evaluation", "JudgedImage", "Progress", "evaluate_dataset"]
@@ -124,7 +123,7 @@ class _Run:
             if k in category_of and instances.score[row] >= SHOWN_SCORE
         ]
         shown = instances.select(np.array(rows, np.intp))
-        for k, region in zip(shown.class_id.tolist(), FrameMasks(shown).regions, strict=True):
+        for k, region in zip(shown.class_id.tolist(), shown.pixels.regions, strict=True):
             labels.add_below(region, self.classes.name_of[category_of[k]], 1 - LEAST_VISIBLE)
         return labels
 

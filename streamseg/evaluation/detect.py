@@ -24,7 +24,7 @@ def segmented(
     not that of their annotations, are left out where `left_out` is told of them, and otherwise raise
     DatasetError. Raises EngineError.
     """
-    segmenter = Segmenter(engine, score=score, overlap=True)
+    segmenter = Segmenter(engine, score=score)
     for index, image in enumerate(images):
         try:
             pixels = read_image(image)
@@ -33,7 +33,7 @@ def segmented(
                 raise
             left_out(f"image {image.image_id}: {error}")
             continue
-        for frame, instances in segmenter.process([Frame(pixels, index, 0.0, 0, "evaluation")]):
-            yield images[frame.index], frame, instances
-    for frame, instances in segmenter.drain():
-        yield images[frame.index], frame, instances
+        for found in segmenter.process([Frame(pixels, index, 0.0, 0, "evaluation")]):
+            yield images[found.frame.index], found.frame, found.instances
+    for found in segmenter.drain():
+        yield images[found.frame.index], found.frame, found.instances

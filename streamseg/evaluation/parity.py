@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.engine_contract import EngineOutputs
-from streamseg.masks import full_frame
-from streamseg.structures import Instances, Masks
+from streamseg.masks import BoxGrids, Masks, full_frame
+from streamseg.structures import Instances
 
 __all__ = ["Findings", "Parity", "compare_detections", "stretched_instances"]
 
@@ -147,20 +147,28 @@ def _pair(expected: Findings, k: int, found: Instances, partner: int, pixels: fl
 def _undecided(masks: Masks, k: int) -> NDArray[np.bool_]:
     """(H, W) where the upsampled mask is so near to one half that rounding its cells decides the side."""
     (rows, columns), (height, width) = masks.soft.shape[1:], masks.frame_hw
-    down = _interpolation(height, rows, masks.scale_xy[1], masks.finer)
-    across = _interpolation(width, columns, masks.scale_xy[0], masks.finer)
+    if isinstance(masks.grid, BoxGrids):
+        x1, y1, x2, y2 = masks.grid.extent(k, rows, columns)
+        down = _interpolation(height, rows + 2, (y2 - y1) / (rows + 2), 1, y1)[:, 1:-1]
+        across = _interpolation(width, columns + 2, (x2 - x1) / (columns + 2), 1, x1)[:, 1:-1]
+    else:
+        down = _interpolation(height, rows, masks.grid[1], masks.finer)
+        across = _interpolation(width, columns, masks.grid[0], masks.finer)
     levels = down @ masks.soft[k].astype(np.float64) @ across.T
     # Every cell is off by at most half a level, and so is what lies between them; a little for float32.
-    result: NDArray[np.bool_] = np.abs(levels - 127.5) <= 0.501
+    result: NDArray[np.bool_] = np.abs(levels - masks.half) <= 0.501
     return result
 
 
-def _interpolation(pixels: int, cells: int, scale: float, finer: int) -> NDArray[np.float64]:
-    """(pixels, cells) weights of bilinear upsampling along one axis, by way of a finer grid if asked."""
+def _interpolation(
+    pixels: int, cells: int, scale: float, finer: int, origin: float = 0.0
+) -> NDArray[np.float64]:
+    """(pixels, cells) weights of bilinear upsampling along one axis, by way of a finer grid if asked; the
+    grid begins at pixel `origin`."""
     if finer > 1:
         by_finer_grid = _interpolation(pixels, cells * finer, scale / finer, 1)
         return by_finer_grid @ _interpolation(cells * finer, cells, finer, 1)
-    centre = np.clip((np.arange(pixels) + 0.5) / scale - 0.5, 0, cells - 1)
+    centre = np.clip((np.arange(pixels) + 0.5 - origin) / scale - 0.5, 0, cells - 1)
     # A cell's weight falls off linearly to nothing at its neighbours' centres.
     weights: NDArray[np.float64] = np.clip(1 - np.abs(centre[:, None] - np.arange(cells)), 0, None)
     return weights

@@ -11,7 +11,7 @@ from streamseg.evaluation.average_precision import Entry, Judge
 from streamseg.evaluation.boundary import boundary_error_px
 from streamseg.evaluation.scene_score import SceneScore, mask_ious
 from streamseg.evaluation.tracking_scores import TrackedFrame, tracking_scores
-from streamseg.masks import FrameMasks, Region
+from streamseg.masks import Region
 from streamseg.scene import SceneTruth
 from streamseg.structures import Result
 
@@ -39,7 +39,7 @@ class SceneBenchmark:
         self._sequences.setdefault(result.frame.source_id, []).append(
             TrackedFrame(truth.ids, result.tracks.id[tracked], ious[tracked].T)
         )
-        regions = FrameMasks.of(result).regions
+        regions = result.instances.pixels.regions
         self._boundary_px += [boundary_error_px(regions[row], _region(truth, k)) for row, k in matched]
         self._keep(result, truth)
 
@@ -51,7 +51,7 @@ class SceneBenchmark:
         rows = zip(
             result.instances.xyxy.tolist(),
             result.instances.score.tolist(),
-            FrameMasks.of(result).rles,
+            result.instances.pixels.rles,
             strict=True,
         )
         for (x1, y1, x2, y2), score, mask in rows:

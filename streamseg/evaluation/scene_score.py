@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from streamseg.masks import FrameMasks
 from streamseg.scene import SceneTruth
 from streamseg.structures import Result
 
@@ -69,7 +68,7 @@ def mask_ious(result: Result, truth: SceneTruth) -> NDArray[np.float64]:
     """(N, M) mask IoU of N predictions and M true objects, counted inside each prediction's region."""
     iou = np.zeros((len(result.instances), len(truth)))
     true_area = np.bincount(truth.labels.ravel(), minlength=len(truth) + 1)[1:]
-    for row, ((x, y), bits) in enumerate(FrameMasks.of(result).regions):
+    for row, ((x, y), bits) in enumerate(result.instances.pixels.regions):
         height, width = bits.shape
         under = truth.labels[y : y + height, x : x + width][bits]
         shared = np.bincount(under, minlength=len(truth) + 1)[1:]

@@ -15,7 +15,8 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES, metadata_from_info
+from streamseg.engine_contract import INPUT_NAME, without_controls
+from streamseg.engines.metadata import metadata_from_info
 from streamseg.errors import ExportError
 from streamseg.export.check import FULL, HALF, check_export
 from streamseg.models.engine_module import EngineModule
@@ -60,11 +61,12 @@ def export(
         cross_class=cross_class,
         classes=classes,
     )
+    # Before the half minute too: a name that no engine may have.
+    metadata = metadata_from_info(module.info(checkpoint=without_controls(name), checkpoint_sha256=digest))
     proto = _onnx_from_module(module)
     if half_weights:
         _store_half(proto.graph)
-    info = module.info(checkpoint=name, checkpoint_sha256=digest)
-    helper.set_model_props(proto, metadata_from_info(info))
+    helper.set_model_props(proto, metadata)
     content = proto.SerializeToString()
     check_export(module, content, HALF if half_weights else FULL, str(out_path))
     _write(content, out_path)
@@ -85,7 +87,7 @@ def _onnx_from_module(module: EngineModule) -> onnx.ModelProto:
                 verbose=False,
                 opset_version=OPSET,
                 input_names=[INPUT_NAME],
-                output_names=list(OUTPUT_NAMES),
+                output_names=list(module.output_names),
                 dynamic_shapes=({0: batch},),
             )
     except Exception as error:  # the exporter raises whatever its passes raise

@@ -11,6 +11,7 @@ from typing import Self
 
 import numpy as np
 
+from streamseg.addresses import shown
 from streamseg.capture.sampling import sampled_frames
 from streamseg.certification.certificate import (
     Certificate,
@@ -29,10 +30,9 @@ from streamseg.engines.load import load_engine
 from streamseg.engines.locate import read_info
 from streamseg.engines.sidecar import file_sha256, sidecar_path, write_section
 from streamseg.errors import ConfigError, EngineError
+from streamseg.files import check_file_writable
 from streamseg.segmenter import Segmenter
-from streamseg.sinks.base import check_file_writable
 from streamseg.sinks.image_sink import ImageSink
-from streamseg.streaming.report import without_credentials
 from streamseg.structures import Frame, Instances, Result, Tracks
 
 __all__ = ["certify_engine"]
@@ -116,11 +116,11 @@ class _Side:
 
     def found_in(self, frame: Frame) -> Instances:
         if not self.ms:
-            self._segmenter.process([frame])  # buffers, threads and caches come with the first frame
+            self._segmenter.segment([frame])  # buffers, threads and caches come with the first frame
         began = time.perf_counter()
-        ((_, instances),) = self._segmenter.process([frame])
+        (found,) = self._segmenter.segment([frame])
         self.ms.append((time.perf_counter() - began) * 1e3)
-        return instances
+        return found.instances
 
     def __enter__(self) -> Self:
         return self
@@ -155,7 +155,7 @@ class _Seen:
 
     def footage(self) -> Footage:
         digest = file_sha256(Path(self._name)) if self._is_file else self._pixels.hexdigest()
-        return Footage(without_credentials(self._name), digest, self.frames)
+        return Footage(shown(self._name), digest, self.frames)
 
 
 def _keep(certificate: Certificate, candidate: Path, json: Path | None) -> None:

@@ -26,7 +26,7 @@ def _describe(name: str, path: Path) -> list[str]:
         return [f"{name}  unusable: {error}"]
     height, width = info.input_hw
     card = bundled_card(name)
-    quality = f", mask AP {card['mask_ap']:.1f} (held-out images)" if card else ""
+    quality = f", mask AP {100 * card['mask_ap']:.1f} (held-out images)" if card else ""
     return [
         f"{name}  {info.family} {info.model}, {width}x{height}, {len(info.classes)} classes{quality}",
         f"    {path}",

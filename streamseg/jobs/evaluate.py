@@ -12,20 +12,21 @@ from typing import Any
 import cv2
 
 from streamseg.capture.synthetic_source import parse_synthetic
-from streamseg.datasets.coco import CocoDataset, read_coco
+from streamseg.datasets.coco import CocoDataset
+from streamseg.datasets.read import read_dataset
 from streamseg.engines.load import load_engine
 from streamseg.engines.locate import list_engines, read_info
 from streamseg.engines.sidecar import file_sha256
-from streamseg.errors import EngineError, SinkError
+from streamseg.errors import EngineError, Interrupted, SinkError
 from streamseg.evaluation.contact_sheet import contact_sheet, worst
 from streamseg.evaluation.dataset_eval import Evaluation, evaluate_dataset
 from streamseg.evaluation.paired import paired_difference
 from streamseg.evaluation.scene_benchmark import SceneBenchmark
 from streamseg.evaluation.scenes import FIRST_SEED
 from streamseg.evaluation.semantic import SemanticMaps
+from streamseg.files import check_file_writable, write_failure
 from streamseg.jobs.run import build
 from streamseg.scene import CLASS_NAME, SyntheticScene
-from streamseg.sinks.base import check_file_writable, write_failure
 from streamseg.streaming.config import load_config
 from streamseg.structures import Result
 from streamseg.version import __version__
@@ -41,6 +42,7 @@ def evaluate_on_data(
     data: Path,
     *,
     images: Path | None = None,
+    split: str = "val",
     runtime: str = "auto",
     precision: str = "auto",
     against: Path | None = None,
@@ -49,9 +51,10 @@ def evaluate_on_data(
     pictures: Path | None = None,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Figures of an engine on COCO instances (docs/eval.md): a file, or a folder that holds `instances.json`.
+    """Figures of an engine on annotated images (docs/eval.md), whatever `read_dataset` reads.
 
-    `images`: their folder; left out, `images/` beside the file. `against`: another engine, for the paired
+    `images`: their folder, where it is not found by itself; `split`: which part of the data, where there are
+    several. `against`: another engine, for the paired
     difference. `semantic`: a folder for `SemanticMaps`. `detections`: a file for what was found, in COCO's
     results format; `pictures`: a folder for `worst.jpg`. `progress` is told of images done and of all.
 
@@ -61,9 +64,8 @@ def evaluate_on_data(
         check_file_writable(detections)
     if pictures:
         _make_folder(pictures)
-    file = data / "instances.json" if data.is_dir() else data
     left_out: list[str] = []
-    dataset = read_coco(file, images or file.parent / "images", left_out.append)
+    dataset = read_dataset(data, images, split=split, left_out=left_out.append)
     maps = SemanticMaps(semantic) if semantic else None
 
     def measured(path: Path) -> tuple[Evaluation, dict[str, Any]]:
@@ -74,7 +76,7 @@ def evaluate_on_data(
         write_report(evaluation.detections, detections)
     if pictures:
         _write_worst(evaluation, pictures)
-    figures["data"] = str(file)
+    figures["data"] = str(dataset.path)
     if against:
         other, others = measured(against)
         compared = asdict(paired_difference(evaluation.tables, other.tables))
@@ -154,7 +156,8 @@ def evaluate_on_scenes(
     """Figures of the whole pipeline, from source to sink, on so many frames of each of so many scenes.
 
     All scenes run at once, as several files would, with the settings of `streamseg run`; their seeds are
-    never trained on. Raises EngineError for an engine that does not know the scene's class.
+    never trained on. Raises EngineError for an engine that does not know the scene's class,
+    Interrupted when a signal ended the run early.
     """
     if CLASS_NAME not in read_info(engine).classes:
         raise EngineError(
@@ -174,7 +177,8 @@ def evaluate_on_scenes(
     job = build(config, [sink])
     made.update({source_id: parse_synthetic(spec).scene() for source_id, spec in job.specs.items()})
     began = time.monotonic()
-    job.run()
+    if code := job.run():
+        raise Interrupted("eval: interrupted; no figures, they would be of a part only", code)
     return sink.benchmark.summary() | _record(engine, job.runtime, began)
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from streamseg.engines.locate import find_engine, list_engines
+from streamseg.export.revision import export_revision
 from streamseg.jobs.export import check_exportable, export_engine
 from streamseg.progress import LogWatcher, Watcher
 from streamseg.version import __version__
@@ -56,7 +57,7 @@ def _published_engine(entry: PublishedWeights, cache_dir: Path, watcher: Watcher
 
 
 def _path_in_cache(entry: PublishedWeights, sha256: str, cache_dir: Path) -> Path:
-    """Another file for other weights, another version of streamseg, other options."""
-    made_of = [sha256, __version__, MAX_DETECTIONS, SCORE_THRESHOLD]
+    """Another file for other weights, another exporter, other options."""
+    made_of = [sha256, __version__, export_revision(), MAX_DETECTIONS, SCORE_THRESHOLD]
     key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
     return cache_dir / "engines" / f"{entry.name}-{key}.onnx"

@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
-from streamseg.engine_contract import EngineInfo
 from streamseg.engines.certified import check_certificate
+from streamseg.engines.engine_file import EngineFile, open_engine_file
 from streamseg.engines.load import load_engine
-from streamseg.engines.locate import read_info
 from streamseg.errors import ConfigError
 from streamseg.jobs.obtain import engine_path
 from streamseg.jobs.rebuild import rebuild_if_stale
@@ -34,20 +32,22 @@ def build(config: RunConfig, extra_sinks: Sequence[Sink] = (), watcher: Watcher 
     if not config.sources:
         raise ConfigError("no source: name a file, an address, a webcam (0) or synthetic")
     # Before the engine: fetching and exporting one takes minutes, and a mistyped path must not wait for that.
-    sinks = open_sinks(config.output, config.sources)
+    sinks = open_sinks(config.output, config.sources, [config.engine.path])
     with ExitStack() as undo:
         for sink in {id(sink): sink for of_source in sinks.values() for sink in of_source}.values():
             undo.callback(sink.close)
-        path, info = _engine(config, watcher)
+        file = _engine_file(config, watcher)
         undo.pop_all()
     for of_source in sinks.values():
         of_source.extend(extra_sinks)
     asked = config.engine
-    return Job(config, sinks, info, lambda: load_engine(path, asked.runtime, asked.precision, asked.threads))
+    return Job(
+        config, sinks, file.info, lambda: load_engine(file, asked.runtime, asked.precision, asked.threads)
+    )
 
 
-def _engine(config: RunConfig, watcher: Watcher | None) -> tuple[Path, EngineInfo]:
-    """The engine file to run, fetched or rebuilt where asked, and what it says of itself."""
+def _engine_file(config: RunConfig, watcher: Watcher | None) -> EngineFile:
+    """The engine file to run, fetched or rebuilt where asked, and read once for all."""
     asked = config.engine
     path = engine_path(asked.path, asked.cache, watcher)
     if asked.rebuild:
@@ -60,6 +60,6 @@ def _engine(config: RunConfig, watcher: Watcher | None) -> tuple[Path, EngineInf
     )
     if notice:
         _log.warning("%s", notice)
-    info = read_info(path)
-    class_ids(config.classes, info.classes)
-    return path, info
+    file = open_engine_file(path)
+    class_ids(config.classes, file.info.classes)
+    return file

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from streamseg.engine_contract import EngineInfo
+from streamseg.engine_contract import OUTPUT_NAMES, EngineInfo
 from streamseg.models.families import family_of, make_tail
 from streamseg.models.instance_tensors import InstanceTensors
 from streamseg.models.network import Network
@@ -56,6 +56,11 @@ class EngineModule(nn.Module):
         """The colour beside a picture that keeps its aspect: the mean's, as near as whole levels come."""
         self.register_buffer("pad", self.mean.round(), persistent=False)
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What `forward` gives, in order: names of the engine contract."""
+        return OUTPUT_NAMES
+
     def forward(self, frames: Tensor) -> InstanceTensors:
         """Instances of frames (B, h, w, 3) uint8 BGR."""
         tensors: InstanceTensors = self.tail(*self.model(self.normalised(frames)))
@@ -86,6 +91,7 @@ class EngineModule(nn.Module):
             checkpoint=checkpoint,
             checkpoint_sha256=checkpoint_sha256,
             version=__version__,
+            mask_finer=family.mask_finer,
         )
 
 

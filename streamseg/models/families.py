@@ -25,12 +25,14 @@ class Family:
     name: str
     resize: str
     """`stretch` or `fit`, as in the engine contract."""
+    mask_finer: int = 1
+    """As in the engine contract."""
 
 
 YOLACT = Family("yolact", "stretch")
 PICODET = Family("picodet", "stretch")
-SOLO = Family("solo", "fit")
-SOLOV2 = Family("solov2", "fit")
+SOLO = Family("solo", "fit", mask_finer=4)
+SOLOV2 = Family("solov2", "fit", mask_finer=4)
 
 
 def family_of(model: Network) -> Family:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.masks import FrameMasks, Region, contours
+from streamseg.masks import Region, contours
 from streamseg.overlay.labels import Labels, Style, style_for
 from streamseg.overlay.palette import Colour, colours_of
 from streamseg.overlay.tint import Tint
@@ -48,19 +48,17 @@ class Painter:
         class_names: Sequence[str],
         *,
         status: str = "",
-        masks: FrameMasks | None = None,
     ) -> Image:
         """A new (H, W, 3) uint8 BGR picture: the frame with everything drawn on it.
 
-        `status` is a line for the top left corner. `masks` are those of `instances`, if someone
-        else needs them too and they should be upsampled once only. An instance without any pixel
-        is shown by its box. Raises ValueError when the arguments do not belong to one frame.
+        `status` is a line for the top left corner. An instance without any pixel is shown by its box.
+        Raises ValueError when the arguments do not belong to one frame.
         """
         _check(frame, instances, tracks)
         canvas: Image = frame.image.copy()
         style = style_for(frame.size_hw)
         colours = colours_of(instances, tracks)
-        regions = (masks or FrameMasks(instances)).regions
+        regions = instances.pixels.regions
         lowest_first = np.argsort(instances.score, kind="stable").tolist()
 
         self._tint.apply(canvas, [regions[k] for k in lowest_first], [colours[k] for k in lowest_first])

@@ -6,19 +6,24 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any, TypeVar, get_args
+from types import TracebackType
+from typing import Any, Self, TypeVar, get_args
 
 from streamseg.errors import StreamsegError
-from streamseg.pipeline.channel import Channel, Policy
+from streamseg.pipeline.channel import ChannelStats, Policy
+from streamseg.pipeline.consumer import Outlet, SinkWorker, StageWorker
+from streamseg.pipeline.failures import Failure
 from streamseg.pipeline.ledger import Ledger
-from streamseg.pipeline.run import Failure, Run, State
-from streamseg.pipeline.stage import Sink, Source, Stage
-from streamseg.pipeline.worker import OnError, Outlet, SinkWorker, SourceWorker, StageWorker, Worker
+from streamseg.pipeline.output import Output, OutputCounts, Tap
+from streamseg.pipeline.parts import SinkPart, SourcePart, StagePart
+from streamseg.pipeline.supervision import State, Supervision
+from streamseg.pipeline.worker import OnError, SourceWorker, Worker
 
-__all__ = ["Pipeline", "StuckStage"]
+__all__ = ["Inputs", "Pipeline", "StuckStage"]
 
 A = TypeVar("A")
 B = TypeVar("B")
+Inputs = Sequence[Output[A] | Tap[A]]
 
 
 class StuckStage(StreamsegError):
@@ -34,8 +39,9 @@ class Pipeline:
     """Sources, stages and sinks, each in a thread of its own, joined by channels.
 
     Build it with `add_source`, `add_stage` and `add_sink`, then `run()`; or `start()` and `wait()`; or
-    loop over `results()`. Every channel has exactly one reader. `stop` and `abort` only ask, and
-    return at once: any thread may call them, also a stage. `wait`, `join` and `run` wait.
+    loop over `results()`. Parts can be added and removed at any time before it stops. `stop`, `abort`
+    and `remove` only ask, and return at once: any thread may call them, also a part. `wait`, `join` and
+    `run` wait. As a context manager it is closed at the end of the block.
 
     `grace_s`: how long parts may take to end after an abort, or after every sink has closed, before
     `wait` reports them as stuck.
@@ -43,103 +49,139 @@ class Pipeline:
 
     def __init__(self, *, grace_s: float = 10.0) -> None:
         self._grace_s = grace_s
-        self._run = Run(grace_s)
+        self._supervision = Supervision(grace_s)
 
-    # -- building ------------------------------------------------------------------------------
+    # -- building, also while it runs --------------------------------------------------------------
 
     def add_source(
         self,
         name: str,
-        open_source: Callable[[], Source[A]],
+        open_source: Callable[[], SourcePart[A]],
         *,
         capacity: int,
         policy: Policy,
         on_error: OnError = "stop",
-    ) -> Channel[A]:
-        """Add a source; gives the channel of its items.
+    ) -> Output[A]:
+        """Add a source; gives its output, whose readers have channels of `capacity` and `policy`.
 
-        `on_error`: what follows when it raises. `stop` stops the whole pipeline gracefully, `isolate`
-        lets the other sources go on. Either way what it has delivered is drained to the sinks and
-        the error is re-raised at the end.
+        It is opened when it has a reader and every stage and sink is ready. `on_error`: what follows when
+        it raises. `stop` stops the whole pipeline gracefully, `isolate` lets everyone else go on; either
+        way what it has delivered is drained to the sinks and the error is re-raised at the end. `abort`
+        aborts. Raises ValueError, and RuntimeError when the pipeline is ending.
         """
-        if on_error not in get_args(OnError):
-            raise ValueError(f"source {name!r}: on_error is {on_error!r}, must be one of {get_args(OnError)}")
-        self._check(name)
-        channel: Channel[A] = Channel(name, capacity, policy)
-        self._add(SourceWorker(name, open_source, channel, on_error), channel)
-        return channel
+        output: Output[A] = Output(name, capacity, policy, is_source=True)
+        self._add(SourceWorker(name, open_source, output, on_error), ())
+        return output
 
     def add_stage(
         self,
         name: str,
-        open_stage: Callable[[], Stage[A, B]],
-        inputs: Sequence[Channel[A]],
+        open_stage: Callable[[], StagePart[A, B]],
+        inputs: Inputs[A],
         *,
         batch: int = 1,
         capacity: int,
         policy: Policy,
-    ) -> Channel[B]:
-        """Add a stage that takes up to `batch` items at a time, fairly from `inputs`; gives its output."""
-        self._check(name)
-        channel: Channel[B] = Channel(name, capacity, policy)
-        self._add(StageWorker(name, open_stage, inputs, batch, channel), channel)
-        return channel
+        source_of: Callable[[B], str] | None = None,
+        on_error: OnError = "abort",
+        stays_open: bool = False,
+    ) -> Output[B]:
+        """Add a stage that takes up to `batch` items at a time, fairly from `inputs`; gives its output.
+
+        `source_of`: the name of the source that a result comes from, for readers of one source
+        (`Output.of`). `stays_open`: it goes on without inputs, until the pipeline stops or it is removed;
+        sources may come later. `on_error` as for a source, only that what is on its way to it is dropped;
+        sources whose items then reach no sink are stopped.
+        """
+        output: Output[B] = Output(name, capacity, policy, source_of=source_of)
+        self._add(StageWorker(name, open_stage, output, on_error, batch, stays_open), inputs)
+        return output
 
     def add_sink(
-        self, name: str, open_sink: Callable[[], Sink[A]], inputs: Sequence[Channel[A]], *, batch: int = 1
+        self,
+        name: str,
+        open_sink: Callable[[], SinkPart[A]],
+        inputs: Inputs[A],
+        *,
+        batch: int = 1,
+        on_error: OnError = "abort",
+        stays_open: bool = False,
     ) -> None:
-        """Add a sink that takes up to `batch` items at a time, fairly from `inputs`."""
-        self._check(name)
-        self._add(SinkWorker(name, open_sink, inputs, batch))
+        """Add a sink that takes up to `batch` items at a time, fairly from `inputs`; the rest as a stage."""
+        self._add(SinkWorker(name, open_sink, on_error, batch, stays_open), inputs)
 
-    def _check(self, name: str) -> None:
-        if self._run.started_s is not None:
-            raise RuntimeError("the pipeline has been started: nothing can be added")
-        if any(worker.name == name for worker in self._run.workers):
-            raise ValueError(f"the pipeline already has a part named {name!r}")
+    def attach(self, name: str, inputs: Inputs[A]) -> None:
+        """Let the stage, sink or loop (`results`) of that name read `inputs` too, from now on."""
+        self._supervision.attach(name, _taps(inputs))
 
-    def _add(self, worker: Worker, output: Channel[Any] | None = None) -> None:
-        self._run.workers.append(worker)
-        if output is not None:
-            self._run.channels.append(output)
+    def detach(self, name: str, output: Output[A]) -> None:
+        """Hand nothing more of `output` to the part of that name; it gets what is on its way.
+
+        For it, and behind it, the sources that no longer reach it have ended.
+        """
+        self._supervision.detach(name, output)
+
+    def remove(self, name: str, *, drain: bool = True, timeout: float | None = 0.0) -> bool:
+        """Ask a part to leave; True when it is gone within `timeout` seconds (None: without limit).
+
+        What it captured, or was handed, is drained to the sinks first; without `drain` it is dropped. Parts
+        that are left without any input leave with it. Once gone nothing of it is held, and its name can
+        be used again. Raises ValueError when there is no such part.
+        """
+        worker, thread = self._supervision.remove(name, drain)
+        if timeout == 0.0:
+            return name not in self
+        return self._supervision.wait_gone(worker, thread, timeout)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a part of that name; one that is leaving still is."""
+        return name in self._supervision.graph.workers
+
+    def _add(self, worker: Worker, inputs: Inputs[Any]) -> None:
+        if worker.on_error not in get_args(OnError):
+            raise ValueError(f"{worker}: on_error is {worker.on_error!r}, must be one of {get_args(OnError)}")
+        self._supervision.add(worker, _taps(inputs))
 
     # -- running -------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start every thread and return. Raises ValueError when a channel has no reader."""
-        if self._run.started_s is not None:
+        """Start every thread and return. Raises ValueError when a part has no reader or no input."""
+        if self._supervision.started_s is not None:
             raise RuntimeError("a pipeline can be started once")
-        if not self._run.channels:
-            raise ValueError("the pipeline has no source")
-        for channel in self._run.channels:
-            if not channel.has_reader:
-                raise ValueError(f"nobody reads the output of {channel.name!r}")
-        self._run.start()
+        if self._supervision.state == "ended":
+            raise RuntimeError("the pipeline has been closed")
+        self._supervision.graph.check_complete()
+        self._supervision.start()
 
-    def run(self) -> None:
-        """Start, wait for the end, raise the first failure. Interrupted (KeyboardInterrupt), it aborts."""
+    def run(self, on_refresh: Callable[[], None] | None = None, refresh_s: float = 0.25) -> None:
+        """Start, wait for the end, raise the first failure; calls `on_refresh` every `refresh_s` meanwhile.
+
+        Interrupted (KeyboardInterrupt), or when `on_refresh` raises, it aborts, finishes every sink and
+        raises that.
+        """
         self.start()
         try:
-            self.wait()
+            while not self.wait(refresh_s if on_refresh else None):
+                if on_refresh:
+                    on_refresh()
         except BaseException:
-            self.abort()
-            self._run.settle()
+            self.close()
             raise
 
-    def results(self, inputs: Sequence[Channel[A]]) -> Iterator[A]:
+    def results(self, inputs: Inputs[A], *, stays_open: bool = False) -> Iterator[A]:
         """Run, with the caller's loop as the sink of `inputs`; ends, or raises, as `run` does.
 
-        Leaving the loop early aborts the pipeline; other sinks are closed properly.
+        Leaving the loop early aborts the pipeline; other sinks are closed properly. Its name as a part is
+        `results`.
         """
-        self._check("results")
-        outlet = Outlet(inputs)
-        self._add(outlet)
+        outlet = Outlet(stays_open)
+        self._add(outlet, inputs)
         return self._iterate(outlet)
 
     def _iterate(self, outlet: Outlet) -> Iterator[Any]:
         self.start()
         try:
-            yield from outlet.iterate(self._run)
+            yield from outlet.iterate(self._supervision)
         finally:
             if outlet.outcome != "drained":
                 self.abort()
@@ -148,14 +190,14 @@ class Pipeline:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until everything has ended and closed; False when `timeout` seconds pass before.
 
-        Raises the first failure, as it was raised, with notes that name its part and all later
+        Raises the first failure, as it was raised, with notes that name its part and later
         failures; or StuckStage when parts outlast the grace.
         """
-        stuck = self._run.settle(math.inf if timeout is None else time.monotonic() + timeout)
-        if stuck and not self._run.gave_up:
+        stuck = self._supervision.settle(math.inf if timeout is None else time.monotonic() + timeout)
+        if stuck and not self._supervision.gave_up:
             return False
         error = StuckStage.of(stuck, f"{self._grace_s:g} s after the end") if stuck else None
-        failures = self._run.failures
+        failures = self.failures
         if failures:
             if error is not None:
                 failures[0].error.add_note(str(error))
@@ -166,49 +208,96 @@ class Pipeline:
 
     def join(self, deadline_s: float) -> None:
         """Wait at most `deadline_s` for every thread to end; raises StuckStage naming those that have not."""
-        stuck = self._run.alive_at(time.monotonic() + deadline_s)
+        stuck = self._supervision.alive_at(time.monotonic() + deadline_s)
         if stuck:
             raise StuckStage.of(stuck, f"after {deadline_s:g} s")
 
     def stop(self, deadline_s: float | None = None) -> None:
         """Ask for a graceful end: nothing more is captured, everything captured reaches the sinks.
 
-        With `deadline_s`, aborts when that has not happened so many seconds from now.
+        With `deadline_s`, aborts when that has not happened so many seconds from now. A part may also
+        raise StopPipeline.
         """
-        self._run.stop(deadline_s)
+        self._supervision.stop(deadline_s)
 
     def abort(self) -> None:
         """Ask for the end now: items in channels are dropped and counted, sinks are closed. Idempotent."""
-        self._run.abort()
+        self._supervision.abort()
+
+    def close(self) -> None:
+        """End it, whatever it does: abort, and wait until every part has closed or the grace is over.
+
+        Raises nothing; `failures` has what was raised. One that was never started calls no factory and
+        cannot be started any more. Idempotent.
+        """
+        if not self._supervision.close():
+            self.abort()
+            self._supervision.settle()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     # -- looking -------------------------------------------------------------------------------
 
     @property
     def state(self) -> State:
-        return self._run.state
+        return self._supervision.state
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """Everything that was raised, in order; the first is what `wait` raises."""
-        return tuple(self._run.failures)
+        """What was raised, in order: the first, which is what `wait` raises, and the latest 99."""
+        return self._supervision.failures.all()
 
     def ledger(self) -> Ledger:
         """Where the items are."""
-        return Ledger.read(self._run.workers, self._run.channels)[0]
+        with self._supervision.changed:
+            return self._supervision.graph.accounts()[0]
+
+    def part_stats(self, name: str) -> dict[str, Any]:
+        """Kind, phase and numbers of one part, ready for JSON; costs the same however many there are."""
+        return _part_stats(self._named(name))
+
+    def output_stats(self, name: str) -> OutputCounts:
+        """What the source or stage of that name has handed over."""
+        output = self._named(name).output
+        if output is None:
+            raise ValueError(f"{name!r} is a sink: it hands nothing over")
+        return output.counts()
+
+    def channel_stats(self, name: str) -> dict[str, ChannelStats]:
+        """The channels that bring items to the part of that name, by their own names."""
+        with self._supervision.changed:
+            return {link.name: link.stats() for link in self._named(name).inputs}
+
+    def _named(self, name: str) -> Worker:
+        return self._supervision.named(name)
 
     def snapshot(self) -> dict[str, Any]:
         """Plain numbers, ready for JSON: state, ledger, every part and every channel by name."""
-        run = self._run
-        ledger, channels = Ledger.read(run.workers, run.channels)
-        ended = time.perf_counter() if run.ended_s is None else run.ended_s
+        supervision = self._supervision
+        with supervision.changed:
+            ledger, channels = supervision.graph.accounts()
+            workers = list(supervision.graph.workers.values())
+        ended = time.perf_counter() if supervision.ended_s is None else supervision.ended_s
         return {
-            "state": run.state,
-            "elapsed_s": 0.0 if run.started_s is None else ended - run.started_s,
+            "state": supervision.state,
+            "elapsed_s": 0.0 if supervision.started_s is None else ended - supervision.started_s,
             "items": asdict(ledger),
-            "parts": {
-                worker.name: {"kind": worker.kind, "phase": worker.phase, **worker.metrics.snapshot()}
-                for worker in run.workers
-            },
-            "channels": {name: asdict(stats) for name, stats in channels.items()},
-            "failures": [str(failure) for failure in run.failures],
+            "parts": {worker.name: _part_stats(worker) for worker in workers},
+            "channels": {link.name: asdict(stats) for link, stats in channels.items()},
+            "failed": supervision.failures.count,
+            "failures": [str(failure) for failure in self.failures],
         }
+
+
+def _taps(inputs: Inputs[Any]) -> list[Tap[Any]]:
+    return [entry.tap() if isinstance(entry, Output) else entry for entry in inputs]
+
+
+def _part_stats(worker: Worker) -> dict[str, Any]:
+    return {"kind": worker.kind, "phase": worker.phase, **worker.metrics.snapshot()}

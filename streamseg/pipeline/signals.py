@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM for a running pipeline: the first one drains, the second one aborts."""
+"""SIGINT, SIGTERM and SIGHUP for a running pipeline: the first one drains, the second one aborts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from streamseg.pipeline.pipeline import Pipeline
 __all__ = ["CaughtSignals", "stop_on_signals"]
 
 
+# Windows has no SIGHUP; elsewhere it says that the terminal was closed.
+HANDLED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
 class CaughtSignals:
     """Which signals have arrived."""
 
@@ -22,7 +26,7 @@ class CaughtSignals:
 
     @property
     def exit_code(self) -> int | None:
-        """What the shell expects of a process that a signal ended: 130 for SIGINT, 143 for SIGTERM."""
+        """What the shell expects: 130 after SIGINT, 143 after SIGTERM, 129 after SIGHUP."""
         return 128 + self.received[0] if self.received else None
 
 
@@ -30,12 +34,12 @@ class CaughtSignals:
 def stop_on_signals(
     pipeline: Pipeline,
     deadline_s: float,
-    signals: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM),
+    signals: tuple[signal.Signals, ...] = HANDLED,
 ) -> Iterator[CaughtSignals]:
     """Within the block the first signal stops `pipeline` (draining `deadline_s` at most), others abort it.
 
-    The former handlers come back at the end. In a thread other than the main one, where Python allows no
-    handlers, the block runs without them.
+    A SIGHUP that is ignored (nohup) stays so. The former handlers come back at the end. In a thread other
+    than the main one, where Python allows no handlers, the block runs without them.
     """
     caught = CaughtSignals()
     if threading.current_thread() is not threading.main_thread():
@@ -58,7 +62,7 @@ def stop_on_signals(
 
     watcher = threading.Thread(target=act, name="streamseg signals", daemon=True)
     watcher.start()
-    former = {number: signal.signal(number, note) for number in signals}
+    former = {number: signal.signal(number, note) for number in signals if not _ignored_hangup(number)}
     try:
         yield caught
     finally:
@@ -66,3 +70,7 @@ def stop_on_signals(
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         arrived.put(None)
         watcher.join(1.0)
+
+
+def _ignored_hangup(number: signal.Signals) -> bool:
+    return number.name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN

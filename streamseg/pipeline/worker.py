@@ -1,28 +1,20 @@
-"""The life of one source, stage or sink inside its thread: open, work, let go of the output, close."""
+"""The life of one part inside its thread: open, work, let go of the output, close; and that of a source."""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
-from streamseg.metrics import Counter, StageMetrics
-from streamseg.pipeline.channel import Channel, Reader
-from streamseg.pipeline.stage import Sink, Source, Stage
+from streamseg.metrics import StageMetrics
+from streamseg.pipeline.channel import Channel
+from streamseg.pipeline.output import Output, Tap
+from streamseg.pipeline.parts import SourcePart, StopPipeline
 
-__all__ = [
-    "Consumer",
-    "OnError",
-    "Outlet",
-    "SinkWorker",
-    "SourceWorker",
-    "StageWorker",
-    "Supervisor",
-    "Worker",
-]
+__all__ = ["Link", "OnError", "Outcome", "Phase", "SourceWorker", "Supervisor", "Worker"]
 
-OnError = Literal["stop", "isolate"]
+OnError = Literal["isolate", "stop", "abort"]
 Phase = Literal["waiting", "opening", "running", "closing", "ended"]
 Outcome = Literal["drained", "abort", "error"]
 
@@ -33,8 +25,17 @@ class Supervisor(Protocol):
     def opened(self, worker: Worker) -> None:
         """It is ready for items."""
 
-    def may_capture(self) -> bool:
-        """Wait until every stage and sink is ready; False when the pipeline stops before that."""
+    def may_capture(self, worker: Worker) -> bool:
+        """Wait until everyone it feeds is ready; False when it is to end before that."""
+
+    def is_over(self, worker: Worker, source: str) -> bool:
+        """One of its inputs has had the last item of `source`: have all?"""
+
+    def has_passed(self, worker: Worker, source: str) -> None:
+        """It has handed on everything of `source`."""
+
+    def stop(self, deadline_s: float | None) -> None:
+        """It wishes the pipeline to stop."""
 
     def failed(self, worker: Worker, error: BaseException) -> None:
         """It raised, in `worker.phase`."""
@@ -48,13 +49,24 @@ class Worker(ABC):
 
     kind: str
 
-    def __init__(self, name: str, factory: Callable[[], Any], output: Channel[Any] | None) -> None:
+    def __init__(
+        self, name: str, factory: Callable[[], Any], output: Output[Any] | None, on_error: OnError
+    ) -> None:
         self.name = name
         self.output = output
+        self.on_error = on_error
         self.metrics = StageMetrics()
         self.phase: Phase = "waiting"
         self.outcome: Outcome | None = None
         """None until its work has ended; `drained` after a normal end of its input."""
+        self.inputs: list[Link] = []
+        self.outputs: list[Link] = []
+        self.passed: set[str] = set()
+        """Sources whose last item it has handed on."""
+        self.leaving = False
+        """It is being removed."""
+        self.past_taken = self.past_offered = 0
+        """Of channels that are gone."""
         self._factory = factory
 
     def __str__(self) -> str:
@@ -78,7 +90,7 @@ class Worker(ABC):
         try:
             self.phase = "running"
             supervisor.opened(self)
-            self.outcome = self._work(part)
+            self.outcome = self._work(part, supervisor)
         except BaseException as error:
             self.outcome = "error"
             supervisor.failed(self, error)
@@ -96,42 +108,60 @@ class Worker(ABC):
             self.output.close()
 
     @abstractmethod
-    def _work(self, part: Any) -> Outcome:
+    def _work(self, part: Any, supervisor: Supervisor) -> Outcome:
         """Until the input has ended or the channels are aborted."""
+
+    @property
+    def delivered_count(self) -> int:
+        """Items that have reached their end here."""
+        return 0
+
+
+class Link(Channel[Any]):
+    """A channel and the two parts that it joins."""
+
+    def __init__(self, tap: Tap[Any], producer: Worker, consumer: Worker) -> None:
+        origin = producer.name if tap.source is None else f"{producer.name}[{tap.source}]"
+        super().__init__(f"{origin} → {consumer.name}", tap.capacity, tap.policy)
+        self.source = tap.source
+        self.producer = producer
+        self.consumer = consumer
+        self.leaving = False
+        """To be dropped once it has drained."""
 
 
 class SourceWorker(Worker):
-    """Reads one source into its channel."""
+    """Reads one source into its output."""
 
     kind = "source"
-    output: Channel[Any]
+    output: Output[Any]
 
     def __init__(
-        self, name: str, factory: Callable[[], Source[Any]], output: Channel[Any], on_error: OnError
+        self, name: str, factory: Callable[[], SourcePart[Any]], output: Output[Any], on_error: OnError
     ) -> None:
-        super().__init__(name, factory, output)
-        self.on_error = on_error
-        self._source: Source[Any] | None = None
+        super().__init__(name, factory, output, on_error)
+        self.asked_to_end = False
+        self._source: SourcePart[Any] | None = None
 
     def interrupt(self) -> None:
-        """For other threads. A source that is still being opened sees its closed channel instead."""
+        """For other threads. A source that is still being opened sees its closed output instead."""
         source = self._source
         if source is not None and self.phase == "running":
             source.interrupt()
 
     def _live(self, supervisor: Supervisor) -> None:
         # Opened last, so that items lost while an engine loads are not taken for an overrun.
-        if supervisor.may_capture():
+        if supervisor.may_capture(self):
             super()._live(supervisor)
         else:
             self.outcome = "abort"
 
-    def _open(self) -> Source[Any]:
-        source: Source[Any] = super()._open()
+    def _open(self) -> SourcePart[Any]:
+        source: SourcePart[Any] = super()._open()
         self._source = source
         return source
 
-    def _work(self, part: Source[Any]) -> Outcome:
+    def _work(self, part: SourcePart[Any], supervisor: Supervisor) -> Outcome:
         if not self.output.accepting:
             return "abort"
         items = iter(part)
@@ -140,6 +170,9 @@ class SourceWorker(Worker):
             try:
                 item = next(items)
             except StopIteration:
+                return "drained"
+            except StopPipeline as wish:
+                supervisor.stop(wish.deadline_s)
                 return "drained"
             read = time.perf_counter()
             if not self.output.put(item):
@@ -152,143 +185,3 @@ class SourceWorker(Worker):
         self.metrics.wait_out_s += handed - read
         self.metrics.items_out.add()
         self.metrics.rate.tick(1, handed)
-
-
-class Consumer(Worker):
-    """What stages and sinks share: batches from the fair reader of their inputs."""
-
-    def __init__(
-        self,
-        name: str,
-        factory: Callable[[], Any],
-        inputs: Sequence[Channel[Any]],
-        batch: int,
-        output: Channel[Any] | None = None,
-    ) -> None:
-        super().__init__(name, factory, output)
-        self.reader: Reader[Any] = Reader(inputs, batch)
-
-    def next_items(self) -> list[Any]:
-        """As `Reader.take`, measured."""
-        began = time.perf_counter()
-        items = self.reader.take()
-        self.metrics.wait_in_s += time.perf_counter() - began
-        self.metrics.items_in.add(len(items))
-        return items
-
-    def _work(self, part: Any) -> Outcome:
-        while self._step(part):
-            pass
-        return "abort" if self.reader.aborted else self._finish(part)
-
-    @abstractmethod
-    def _step(self, part: Any) -> bool:
-        """One batch; False at the end of the input or when nobody wants the output."""
-
-    def _finish(self, part: Any) -> Outcome:
-        """The input has ended normally."""
-        return "drained"
-
-
-class StageWorker(Consumer):
-    """Runs one stage between its channels."""
-
-    kind = "stage"
-    output: Channel[Any]
-
-    def __init__(
-        self,
-        name: str,
-        factory: Callable[[], Stage[Any, Any]],
-        inputs: Sequence[Channel[Any]],
-        batch: int,
-        output: Channel[Any],
-    ) -> None:
-        super().__init__(name, factory, inputs, batch, output)
-
-    def _step(self, part: Stage[Any, Any]) -> bool:
-        items = self.next_items()
-        return bool(items) and self._forward(lambda: part.process(items))
-
-    def _finish(self, part: Stage[Any, Any]) -> Outcome:
-        return "drained" if self._forward(part.drain) else "abort"
-
-    def _forward(self, produce: Callable[[], Iterable[Any]]) -> bool:
-        """Put what `produce` yields, which may be lazy; False when the output is aborted."""
-        began = time.perf_counter()
-        put_s = 0.0
-        count = 0
-        try:
-            for item in produce():
-                ready = time.perf_counter()
-                accepted = self.output.put(item)
-                put_s += time.perf_counter() - ready
-                if not accepted:
-                    return False
-                count += 1
-            return True
-        finally:
-            self._count(count, began, put_s)
-
-    def _count(self, count: int, began: float, put_s: float) -> None:
-        now = time.perf_counter()
-        self.metrics.work.add(now - began - put_s)
-        self.metrics.wait_out_s += put_s
-        if count:
-            self.metrics.items_out.add(count)
-            self.metrics.rate.tick(count, now)
-
-
-class SinkWorker(Consumer):
-    """Feeds one sink."""
-
-    kind = "sink"
-
-    def __init__(
-        self, name: str, factory: Callable[[], Sink[Any]], inputs: Sequence[Channel[Any]], batch: int
-    ) -> None:
-        super().__init__(name, factory, inputs, batch)
-        self.delivered = Counter()
-
-    def deliver(self, count: int) -> None:
-        """`count` items have reached their end."""
-        self.delivered.add(count)
-        self.metrics.items_out.add(count)
-        self.metrics.rate.tick(count)
-
-    def _step(self, part: Sink[Any]) -> bool:
-        items = self.next_items()
-        if not items:
-            return False
-        began = time.perf_counter()
-        try:
-            part.process(items)
-        finally:
-            self.metrics.work.add(time.perf_counter() - began)
-        self.deliver(len(items))
-        return True
-
-
-class Outlet(SinkWorker):
-    """A sink that is a loop in the caller's thread."""
-
-    def __init__(self, inputs: Sequence[Channel[Any]]) -> None:
-        super().__init__("results", _no_factory, inputs, batch=1)
-
-    def iterate(self, supervisor: Supervisor) -> Iterator[Any]:
-        """The items; delivered when the loop gets them."""
-        self.phase = "running"
-        supervisor.opened(self)
-        try:
-            while items := self.next_items():
-                self.deliver(len(items))
-                yield from items
-            self.outcome = "abort" if self.reader.aborted else "drained"
-        finally:
-            self.outcome = self.outcome or "abort"
-            self.phase = "ended"
-            supervisor.ended(self)
-
-
-def _no_factory() -> Any:
-    raise AssertionError("an outlet has no thread and opens nothing")

@@ -7,16 +7,23 @@ import tempfile
 from pathlib import Path
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
+from streamseg.addresses import printable
 from streamseg.errors import ConfigError, SinkError
-from streamseg.sinks.base import canvas_of, write_failure
+from streamseg.files import remove_stale_parts, write_bytes, write_failure
+from streamseg.sinks.base import canvas_of
 from streamseg.structures import Result
 
-__all__ = ["ImageSink"]
+__all__ = ["IMAGE_KINDS", "ImageSink"]
 
 # OpenCV's own defaults, measured at 720p: JPEG quality 95 in 2 ms; PNG in 16 ms, level 1 takes 30.
-_KINDS = ("jpg", "png")
+IMAGE_KINDS = ("jpg", "png")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+_OUR_NAMES = re.compile(rf"(.+_)?\d{{8,}}\.({'|'.join(IMAGE_KINDS)})")
 
 
 class ImageSink:
@@ -31,8 +38,9 @@ class ImageSink:
 
     def __init__(self, folder: str | Path, kind: str = "jpg", *, several_sources: bool = False) -> None:
         """`kind`: `jpg` or `png`. Raises ConfigError for another, SinkError if the folder is not writable."""
-        if kind not in _KINDS:
-            raise ConfigError(f"{folder}: no image format {kind!r}; use {' or '.join(_KINDS)}")
+        if kind not in IMAGE_KINDS:
+            known = " or ".join(IMAGE_KINDS)
+            raise ConfigError(f"{printable(folder)}: no image format {kind!r}; use {known}")
         self.folder = Path(folder)
         self.frames = 0
         """Images written."""
@@ -43,24 +51,22 @@ class ImageSink:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=self.folder).close()
+            remove_stale_parts(self.folder, _OUR_NAMES)
         except FileExistsError as error:
-            raise SinkError(f"{folder}: is a file; images need a folder") from error
+            raise SinkError(f"{printable(folder)}: is a file; images need a folder") from error
         except OSError as error:
             raise write_failure(self.folder, error) from error
 
     def write(self, result: Result) -> None:
         """Write one image. Raises SinkError."""
         if self._closed:
-            raise SinkError(f"{self.folder}: already closed")
-        _, encoded = cv2.imencode(f".{self._kind}", canvas_of(result))
+            raise SinkError(f"{printable(self.folder)}: already closed")
         path = self.folder / f"{self._stem(result.frame.source_id)}{result.frame.index:08d}.{self._kind}"
-        part = path.with_name(f".{path.name}.part")
         try:
-            part.write_bytes(encoded.data)
-            part.replace(path)
+            # Not synced: a power cut may take the last pictures, and a disk would hold up every frame.
+            write_bytes(path, _encoded(canvas_of(result), self._kind, path), sync=False, follow_links=False)
         except OSError as error:
             self._closed = True
-            part.unlink(missing_ok=True)
             raise write_failure(path, error) from error
         self.frames += 1
 
@@ -80,3 +86,15 @@ class ImageSink:
                 unique, number = f"{stem}-{number}", number + 1
             self._stems[source_id] = f"{unique}_"
         return self._stems[source_id]
+
+
+def _encoded(image: NDArray[np.uint8], kind: str, path: Path) -> memoryview:
+    """The image as a file's content. Raises SinkError where the format cannot hold it."""
+    try:
+        done, data = cv2.imencode(f".{kind}", image)
+    except cv2.error:
+        done = False
+    if not done:
+        height, width = image.shape[:2]
+        raise SinkError(f"{printable(path)}: {kind} cannot hold {width}x{height} pixels")
+    return data.data

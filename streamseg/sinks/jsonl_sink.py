@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -10,15 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from streamseg.addresses import printable
 from streamseg.errors import SinkError
-from streamseg.masks import FrameMasks
-from streamseg.sinks.base import check_file_writable, write_failure
+from streamseg.files import check_file_writable, is_pipe, write_failure
 from streamseg.structures import Result
 
 __all__ = ["SCHEMA_VERSION", "JsonlSink", "record"]
 
 SCHEMA_VERSION = 1
 """`schema` of every line; docs/jsonl.schema.json describes it."""
+
+_READER_SECONDS, _LOOK_SECONDS = 2.0, 0.02
+"""For a pipe: how long its reader may take to come, and how often to look."""
 
 
 class JsonlSink:
@@ -36,26 +40,25 @@ class JsonlSink:
         self.path = Path(path)
         self._to_stdout = str(path) == "-"
         self._name = Path("standard output") if self._to_stdout else self.path
+        self._fd: int | None = None
         if not self._to_stdout:
             check_file_writable(self.path)
+            self._fd = _open_pipe(self.path) if is_pipe(self.path) else None
         self.frames = 0
         """Lines written."""
         # Taken once: wall-clock times of one file then keep their order when the clock is set.
         self._wall_minus_monotonic_ns = time.time_ns() - time.monotonic_ns()
-        self._fd: int | None = None
         self._closed = False
 
     def write(self, result: Result) -> None:
         """Write one line. Raises SinkError."""
         if self._closed:
-            raise SinkError(f"{self._name}: already closed")
-        line = json.dumps(
-            record(result, self._wall_minus_monotonic_ns), ensure_ascii=False, separators=(",", ":")
-        )
+            raise SinkError(f"{printable(self._name)}: already closed")
+        line = self._line(result)
         try:
             if self._fd is None:
                 self._fd = self._open()
-            _write_whole(self._fd, line.encode() + b"\n")
+            _write_whole(self._fd, line)
         except OSError as error:
             self.close()
             raise write_failure(self._name, error) from error
@@ -68,10 +71,43 @@ class JsonlSink:
             os.close(self._fd)
             self._fd = None
 
+    def _line(self, result: Result) -> bytes:
+        made = record(result, self._wall_minus_monotonic_ns)
+        try:
+            text = json.dumps(made, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        except ValueError as error:
+            frame = result.frame
+            raise SinkError(
+                f"{self._name}: frame {frame.index} of {frame.source_id}: a number that is not finite, which "
+                "JSON has no word for; leave such instances out"
+            ) from error
+        return text.encode() + b"\n"
+
     def _open(self) -> int:
         if self._to_stdout:
             return os.dup(1)
         return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+
+
+def _open_pipe(path: Path) -> int:
+    """Open a named pipe for writing, once: to its reader, a close is the end. Raises SinkError.
+
+    A plain open would wait for a reader for ever, and could not be interrupted.
+    """
+    until = time.monotonic() + _READER_SECONDS
+    while True:
+        try:
+            number = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise write_failure(path, error) from error
+            if time.monotonic() > until:
+                name = printable(path)
+                raise SinkError(f"{name}: nobody reads this pipe; start its reader first") from None
+            time.sleep(_LOOK_SECONDS)
+        else:
+            os.set_blocking(number, True)
+            return number
 
 
 def record(result: Result, wall_minus_monotonic_ns: int) -> dict[str, Any]:
@@ -96,7 +132,7 @@ def _instances(result: Result) -> list[dict[str, Any]]:
         found.class_id.tolist(),
         found.score.tolist(),
         found.xyxy.tolist(),
-        FrameMasks.of(result).rles,
+        found.pixels.rles,
         strict=True,
     )
     return [

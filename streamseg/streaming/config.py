@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from streamseg.engine_contract import AnyPrecision, AnyRuntime
 from streamseg.settings import Section, load_section
 
 __all__ = [
@@ -20,19 +21,22 @@ __all__ = [
 ]
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(min_length=1)]
+"""An empty one is a variable of a script that was never set."""
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class EngineConfig(Section):
-    path: str = "compact"
+    path: Name = "compact"
     """An .onnx file, a checkpoint (.pth, for the torch runtime), or the name of a bundled engine or of
     published weights (`streamseg models`), which are fetched and exported on first use."""
-    cache: str | None = None
+    cache: Name | None = None
     """Folder for published weights and the engines made of them; the user's cache folder when left out."""
-    runtime: Literal["auto", "openvino", "onnxruntime", "torch", "tensorrt"] = "auto"
+    runtime: AnyRuntime = "auto"
     """`auto` takes the fastest that is installed and says which."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """`auto` is BF16 where the CPU has it."""
+    precision: AnyPrecision = "auto"
+    """`auto` is the fastest that the runtime has here: BF16 where the CPU has it, what a TensorRT engine was
+    built in."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of the engine; all cores when left out."""
     allow_failed_certificate: bool = False
@@ -43,11 +47,16 @@ class EngineConfig(Section):
 
 class CaptureConfig(Section):
     open_timeout_s: Seconds = 5.0
-    """A camera or stream that does not answer for so long is an error at start, a retry later."""
+    """A camera or stream that does not answer for so long is an error at start, or waited for."""
     read_timeout_s: Seconds = 5.0
     """A stream that delivers no frame for so long is taken to be disconnected."""
     transport: Literal["tcp", "udp"] = "tcp"
     """RTSP transport."""
+    wait_for_source: bool | None = None
+    """Wait for a camera or stream that is off at start, instead of an error; when left out, where there are
+    several."""
+    max_backoff_s: Seconds = 10.0
+    """The longest pause between two attempts to reach a camera or stream."""
     size: tuple[int, int] | None = None
     """Width and height to ask of a webcam."""
     fps: Annotated[float, Field(gt=0, le=1000)] | None = None
@@ -69,27 +78,27 @@ class OverlayConfig(Section):
 
 
 class OutputConfig(Section):
-    video: str | None = None
+    video: Name | None = None
     """.mp4 or .mkv, annotated."""
-    jsonl: str | None = None
+    jsonl: Name | None = None
     """JSON Lines, one line per frame; `-` is standard output."""
-    images: str | None = None
+    images: Name | None = None
     """Folder for annotated images."""
     show: bool = False
     """A window."""
-    summary: str | None = None
-    """JSON file for the end-of-run summary."""
+    summary: Name | None = None
+    """JSON file for the end-of-run summary; `-` is standard output."""
 
 
 class RunConfig(Section):
     """All of one `streamseg run`."""
 
-    sources: tuple[str, ...] = ()
+    sources: tuple[Name, ...] = ()
     """Files, stream addresses, webcams (`0`), folders of images, or `synthetic[:SEED]`."""
     engine: EngineConfig = EngineConfig()
     score: Fraction = 0.3
     """Instances below it are not drawn, written or given a new id."""
-    classes: tuple[str, ...] | None = None
+    classes: tuple[Name, ...] | None = None
     """Names of classes to keep; all when left out."""
     max_frames: Annotated[int, Field(ge=1)] | None = None
     """Stop after so many frames of each source."""

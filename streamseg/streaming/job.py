@@ -11,7 +11,7 @@ from streamseg.capture.source import Source
 from streamseg.engine_contract import Engine, EngineInfo
 from streamseg.errors import ConfigError, did_you_mean
 from streamseg.overlay.painter import Painter
-from streamseg.pipeline.channel import Channel
+from streamseg.pipeline.output import Output
 from streamseg.pipeline.pipeline import Pipeline
 from streamseg.pipeline.signals import stop_on_signals
 from streamseg.segmenter import Segmenter
@@ -53,6 +53,8 @@ class Job:
         self._open_engine = open_engine
         self._class_ids = class_ids(config.classes, info.classes)
         self._live = any(self._drops(spec) for spec in config.sources)
+        # Of one camera that is off the user is told at once; of many, one must not be lost for ever.
+        self._waits = sum(map(is_live, config.sources)) > 1
         self._depth = LIVE_DEPTH if self._live else FILE_DEPTH
         self._results = self._connect()
 
@@ -93,7 +95,7 @@ class Job:
 
     # -- what it is made of ------------------------------------------------------------------------
 
-    def _connect(self) -> Channel[Result]:
+    def _connect(self) -> Output[Result]:
         frames = [self._add_source(source_id, spec) for source_id, spec in self.specs.items()]
         segmented = self.pipeline.add_stage(
             "segment", self._open_segment, frames, batch=len(frames), capacity=self._depth, policy="block"
@@ -102,7 +104,7 @@ class Job:
             "track", self._open_follow, [segmented], capacity=self._depth, policy="block"
         )
 
-    def _add_source(self, source_id: str, spec: str) -> Channel[Frame]:
+    def _add_source(self, source_id: str, spec: str) -> Output[Frame]:
         drops = self._drops(spec)
         return self.pipeline.add_source(
             source_id,
@@ -123,6 +125,8 @@ class Job:
             open_timeout_s=asked.open_timeout_s,
             read_timeout_s=asked.read_timeout_s,
             transport=asked.transport,
+            wait_for_source=self._waits if asked.wait_for_source is None else asked.wait_for_source,
+            max_backoff_s=asked.max_backoff_s,
             size_hw=(asked.size[1], asked.size[0]) if asked.size else None,
             fps=asked.fps,
         )
@@ -134,7 +138,8 @@ class Job:
         self.runtime = engine.runtime
         tracker = self._tracker_config()
         least = tracker.low_score if tracker else self.config.score
-        return Segment(Segmenter(engine, score=least, classes=self._class_ids, overlap=not self._live))
+        segmenter = Segmenter(engine, score=least, classes=self._class_ids)
+        return Segment(segmenter, overlap=not self._live)
 
     def _open_follow(self) -> Follow:
         return Follow(self.info.classes, self._tracker_config(), lambda i: self.sources[i].fps)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from streamseg.errors import ConfigError
+from streamseg.addresses import source_ids
+from streamseg.files import check_file_replaceable
 from streamseg.sinks.base import Sink
+from streamseg.sinks.collisions import Output, refuse_collisions
 from streamseg.sinks.image_sink import ImageSink
 from streamseg.sinks.jsonl_sink import JsonlSink
 from streamseg.sinks.null_sink import NullSink
@@ -15,44 +16,42 @@ from streamseg.sinks.video_sink import VideoSink
 from streamseg.sinks.window_sink import WindowSink
 from streamseg.streaming.config import OutputConfig
 
-__all__ = ["open_sinks", "output_paths", "source_ids"]
+__all__ = ["open_sinks", "planned_outputs", "written_paths"]
 
 
-def source_ids(specs: Sequence[str]) -> list[str]:
-    """A short unique name for each source: the stem of a file, the host of an address, a webcam's number."""
-    names: list[str] = []
-    for spec in specs:
-        name = _short(spec)
-        taken = sum(other == name or other.startswith(f"{name}-") for other in names)
-        names.append(f"{name}-{taken + 1}" if taken else name)
-    return names
+def planned_outputs(output: OutputConfig, ids: Sequence[str]) -> list[Output]:
+    """Every file and folder that the run may write, in the order it mentions them."""
+    videos = [Output(_video_path(output.video, i, len(ids)), "-o") for i in ids] if output.video else []
+    others = [
+        Output(output.jsonl or "", "--jsonl"),
+        Output(output.images or "", "--images", is_folder=True),
+        Output(output.summary or "", "--summary"),
+    ]
+    return [*videos, *(other for other in others if other.path)]
 
 
-def _short(spec: str) -> str:
-    # Credentials of an address (user:password@) must reach no file name, log or screen.
-    address = re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^@/]*@)?([^?#]*)", spec)
-    if address:
-        name = address[1].strip("/")
-    elif spec.startswith("synthetic"):
-        name = spec.split("?")[0]
-    else:
-        name = Path(spec.rstrip("/")).stem
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-") or "source"
+def written_paths(sinks: Iterable[Sink]) -> list[str]:
+    """The files and folders that were written, in the order of `sinks`; a failed source may have none."""
+    paths = [
+        sink.folder if isinstance(sink, ImageSink) else sink.path
+        for sink in dict.fromkeys(sinks)
+        if isinstance(sink, VideoSink | JsonlSink | ImageSink) and sink.frames
+    ]
+    return [str(path) for path in paths if path.exists()]
 
 
-def output_paths(output: OutputConfig, ids: Sequence[str]) -> list[str]:
-    """Every file and folder that the run writes, in the order it mentions them."""
-    videos = [_video_path(output.video, i, len(ids)) for i in ids] if output.video else []
-    return [*videos, *(path for path in (output.jsonl, output.images) if path and path != "-")]
-
-
-def open_sinks(output: OutputConfig, specs: Sequence[str]) -> dict[str, list[Sink]]:
+def open_sinks(
+    output: OutputConfig, specs: Sequence[str], other_inputs: Sequence[str] = ()
+) -> dict[str, list[Sink]]:
     """The sinks of each source: a video each; the data file, the image folder and the window are shared.
 
-    Raises ConfigError or SinkError before anything is read, so that a long run cannot fail at its end.
+    `other_inputs`: further files that must not be overwritten, such as the engine. Raises ConfigError or
+    SinkError before anything is read, so that a long run cannot fail at its end; the summary is checked too.
     """
     ids = source_ids(specs)
-    _refuse_overwriting_input(output_paths(output, ids), specs)
+    refuse_collisions([*specs, *other_inputs], planned_outputs(output, ids))
+    if output.summary and output.summary != "-":
+        check_file_replaceable(Path(output.summary))
     sinks: dict[str, list[Sink]] = {i: [] for i in ids}
     if output.video:
         sinks = {i: [VideoSink(_video_path(output.video, i, len(ids)))] for i in ids}
@@ -72,10 +71,3 @@ def _video_path(video: str, source_id: str, count: int) -> str:
     """`out.mp4`, or `out-<source>.mp4` when there are several."""
     path = Path(video)
     return str(path.with_name(f"{path.stem}-{source_id}{path.suffix}")) if count > 1 else video
-
-
-def _refuse_overwriting_input(paths: Sequence[str], specs: Sequence[str]) -> None:
-    inputs = {Path(spec).resolve() for spec in specs if Path(spec).exists()}
-    for path in paths:
-        if Path(path).resolve() in inputs:
-            raise ConfigError(f"{path}: is also the input and would be overwritten; choose another output")

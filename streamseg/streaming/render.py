@@ -6,16 +6,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from streamseg.masks import FrameMasks
 from streamseg.metrics import Counter, LatencyQuantiles, Rate
 from streamseg.overlay.painter import Painter
 from streamseg.sinks.base import Sink, close_all
-from streamseg.structures import Result
+from streamseg.structures import STAGES, Result
 
-__all__ = ["STAMPS", "PassOn", "Render"]
-
-STAMPS = ("segment", "track", "overlay", "sink")
-"""Stages after which the age of a frame is measured, in order."""
+__all__ = ["PassOn", "Render"]
 
 
 class Render:
@@ -26,7 +22,7 @@ class Render:
         self._painter = painter
         self._status_line = status_line
         self.rates: dict[str, Rate] = {source_id: Rate() for source_id in sinks}
-        self.ages: dict[str, LatencyQuantiles] = {stage: LatencyQuantiles() for stage in STAMPS}
+        self.ages: dict[str, LatencyQuantiles] = {stage: LatencyQuantiles() for stage in STAGES}
         self.delivered: dict[str, Counter] = {source_id: Counter() for source_id in sinks}
         self.instances = Counter()
 
@@ -35,14 +31,14 @@ class Render:
             self.render(result)
 
     def render(self, result: Result) -> Result:
-        """Draw and write one result; gives the result with its canvas, if any sink needed one."""
+        """Draw and write one result; the same with canvas, if any sink needed one, and stamps."""
         sinks = self._sinks[result.frame.source_id]
         self.rates[result.frame.source_id].tick()
         drawn = self._drawn(result) if any(sink.needs_canvas for sink in sinks) else result
-        drawn.stamps_ns["overlay"] = time.monotonic_ns()
+        drawn = replace(drawn, stamps=replace(drawn.stamps, overlay=time.monotonic_ns()))
         for sink in sinks:
             sink.write(drawn)
-        drawn.stamps_ns["sink"] = time.monotonic_ns()
+        drawn = replace(drawn, stamps=replace(drawn.stamps, sink=time.monotonic_ns()))
         self.delivered[result.frame.source_id].add()
         self.instances.add(len(drawn.instances))
         for stage, ages in self.ages.items():
@@ -53,12 +49,7 @@ class Render:
         fps = self.rates[result.frame.source_id].recent_per_second()
         status = f"{fps:.1f} fps  age {result.age_ms('track'):.0f} ms" if self._status_line else ""
         canvas = self._painter.draw(
-            result.frame,
-            result.instances,
-            result.tracks,
-            result.class_names,
-            status=status,
-            masks=FrameMasks.of(result),
+            result.frame, result.instances, result.tracks, result.class_names, status=status
         )
         return replace(result, canvas=canvas)
 

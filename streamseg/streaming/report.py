@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
+from streamseg.addresses import shown
 from streamseg.engines.cards import bundled_card
-from streamseg.errors import SinkError
+from streamseg.files import write_failure, write_json
 from streamseg.streaming.job import Job
-from streamseg.streaming.outputs import output_paths
+from streamseg.streaming.outputs import written_paths
 from streamseg.version import __version__
 
 __all__ = ["headline", "status_line", "summary", "write_summary"]
@@ -24,7 +24,7 @@ def headline(job: Job) -> str:
     card = bundled_card(job.config.engine.path)
     if card:
         lines.append(
-            f"bundled, mask AP {card['mask_ap']:.1f} on {card['images']} images it never saw; "
+            f"bundled, mask AP {100 * card['mask_ap']:.1f} on {card['images']} images it never saw; "
             "for a stronger engine: streamseg export, then --engine FILE.onnx"
         )
     return "\n".join(lines)
@@ -54,9 +54,9 @@ def _source_line(job: Job, source_id: str) -> str:
 
 def _counts(job: Job, source_id: str) -> dict[str, int]:
     """Frames captured, delivered, and lost on the way: `overrun` at the mailbox, `unfinished` at the end."""
-    channel = job.pipeline.snapshot()["channels"][source_id]
+    channel = job.pipeline.channel_stats("segment")[f"{source_id} → segment"]
     delivered = job.render.delivered[source_id].value
-    captured, overrun = channel["offered"], channel["overrun"]
+    captured, overrun = channel.offered, channel.overrun
     return {
         "captured": captured,
         "delivered": delivered,
@@ -75,7 +75,7 @@ def summary(job: Job) -> dict[str, Any]:
         "sources": {source_id: _source_summary(job, source_id) for source_id in job.specs},
         "age_ms": {stage: ages.snapshot() for stage, ages in job.render.ages.items()},
         "pipeline": job.pipeline.snapshot(),
-        "outputs": output_paths(job.config.output, list(job.specs)),
+        "outputs": written_paths(sink for of_source in job.sinks.values() for sink in of_source),
     }
 
 
@@ -83,7 +83,7 @@ def _source_summary(job: Job, source_id: str) -> dict[str, Any]:
     counts = _counts(job, source_id)
     source = job.sources.get(source_id)
     return {
-        "spec": without_credentials(job.specs[source_id]),
+        "spec": shown(job.specs[source_id]),
         "captured": counts.pop("captured"),
         "delivered": counts.pop("delivered"),
         "dropped": counts,
@@ -93,14 +93,12 @@ def _source_summary(job: Job, source_id: str) -> dict[str, Any]:
     }
 
 
-def without_credentials(spec: str) -> str:
-    """An address without `user:password@`."""
-    return re.sub(r"://[^@/]*@", "://", spec)
-
-
 def write_summary(job: Job, path: str) -> None:
-    """Write the summary as JSON. Raises SinkError."""
+    """Write the summary as JSON; `-` is standard output. Raises SinkError."""
     try:
-        Path(path).write_text(json.dumps(summary(job), indent=2) + "\n", encoding="utf-8")
+        if path == "-":
+            print(json.dumps(summary(job), indent=2), flush=True)
+        else:
+            write_json(Path(path), summary(job))
     except OSError as error:
-        raise SinkError(f"{path}: cannot write the summary: {error.strerror}") from error
+        raise write_failure(Path("standard output" if path == "-" else path), error) from error

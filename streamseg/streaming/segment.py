@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from streamseg.capture.source import Source
 from streamseg.segmenter import Segmenter
-from streamseg.structures import Frame, Instances
+from streamseg.structures import Frame, Segmented
 
-__all__ = ["Limited", "Segment", "Segmented"]
-
-Segmented = tuple[Frame, Instances, dict[str, int]]
+__all__ = ["Limited", "Segment"]
 
 
 class Limited:
@@ -35,13 +34,23 @@ class Limited:
 
 
 class Segment:
-    """Frames → instances, by one engine for all sources."""
+    """Frames → instances, by one engine for all sources.
 
-    def __init__(self, segmenter: Segmenter) -> None:
+    With `overlap` the engine works on the last batch while the next frames come in; without, every frame
+    leaves in the call it came with.
+    """
+
+    def __init__(self, segmenter: Segmenter, *, overlap: bool = True) -> None:
         self._segmenter = segmenter
+        self._overlap = overlap
 
     def process(self, items: list[Frame]) -> Iterable[Segmented]:
-        return self._stamped(self._segmenter.process(items))
+        work = self._segmenter.process if self._overlap else self._segmenter.segment
+        return self._stamped(work(items))
+
+    def idle(self) -> Iterable[Segmented]:
+        """What the engine still works on, waited for; to be called when no frame is waiting."""
+        return self._stamped(self._segmenter.idle())
 
     def drain(self) -> Iterable[Segmented]:
         return self._stamped(self._segmenter.drain())
@@ -50,7 +59,7 @@ class Segment:
         self._segmenter.close()
 
     @staticmethod
-    def _stamped(pairs: Iterable[tuple[Frame, Instances]]) -> Iterator[Segmented]:
+    def _stamped(segmented: Iterable[Segmented]) -> Iterator[Segmented]:
         now = time.monotonic_ns()
-        for frame, instances in pairs:
-            yield frame, instances, {"segment": now}
+        for item in segmented:
+            yield replace(item, stamps=replace(item.stamps, segment=now))

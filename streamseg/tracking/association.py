@@ -81,7 +81,8 @@ def associate(predicted: Floats, found: Floats, stages: Sequence[Round], rank: R
             continue
         iou = box_iou(enlarged(predicted[tracks], stage.buffer), enlarged(found[detections], stage.buffer))
         if stage.allowed is not None:
-            iou *= stage.allowed[np.ix_(tracks, detections)]
+            # Below any gate, 0 included.
+            iou = np.where(stage.allowed[np.ix_(tracks, detections)], iou, -1.0)
         rows, columns = best_pairs(iou, stage.gate_iou, _among(rank, tracks, detections))
         tracks, detections = tracks[rows], detections[columns]
         free_tracks[tracks] = free_detections[detections] = False
@@ -108,9 +109,9 @@ def best_pairs(iou: Floats, gate_iou: float, rank: Rank) -> Pairs:
     rivalled = np.bincount(rows)[rows] + np.bincount(columns)[columns] > 2
     if not rivalled.any():
         return rows, columns
-    ranks = np.where(possible, iou, 0.0)
-    rows, columns = rows[rivalled], columns[rivalled]
     # What is possible stays better than nothing, however low it ranks.
+    ranks = np.where(possible, np.maximum(iou, _LEAST_RANK), 0.0)
+    rows, columns = rows[rivalled], columns[rivalled]
     ranks[rows, columns] = np.maximum(rank(rows, columns, iou[rows, columns]), _LEAST_RANK)
     rows, columns = linear_sum_assignment(ranks, maximize=True)
     kept = possible[rows, columns]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.masks import THRESHOLD, Crop, crop_iou
-from streamseg.structures import Instances, Masks
+from streamseg.masks import THRESHOLD, BoxGrids, Crop, Masks, compared_scale, crop_iou, tight_crops
+from streamseg.structures import Instances
 from streamseg.tracking import motion
 
 __all__ = ["Detections", "Outline", "detections_from_instances", "outline_iou"]
@@ -19,31 +20,67 @@ misjudge their IoU by up to 0.35, which is more than the differences to be told 
 _MARGIN = 1
 
 
-class Outline:
-    """One instance's part of the soft grid, copied; made into a crop when it is first compared.
+class Outline(ABC):
+    """One instance's mask, copied; made into a crop when it is first compared.
 
     Few are: only those of tracks and detections that compete with others.
     """
 
-    __slots__ = ("_crop", "_soft", "_x0", "_y0")
+    __slots__ = ("_crop", "scale_xy")
 
-    def __init__(self, soft: NDArray[np.uint8], x0: int, y0: int) -> None:
-        self._soft, self._x0, self._y0 = soft, x0, y0
+    def __init__(self, scale_xy: tuple[float, float]) -> None:
+        self.scale_xy = scale_xy
+        """Frame pixels per cell; outlines of unequal scales, as of two engines, do not compare."""
         self._crop: Crop | None = None
+
+    @abstractmethod
+    def _made(self) -> Crop: ...
 
     @property
     def crop(self) -> Crop:
-        """The cells set, in the window around the box."""
+        """The cells set, in a window around the box."""
         if self._crop is None:
-            self._crop = Crop(self._x0, self._y0, self._soft >= THRESHOLD)
+            self._crop = self._made()
         return self._crop
 
 
-def outline_iou(a: Outline | None, b: Outline | None, shift_xy: tuple[float, float]) -> float:
-    """IoU of `a`, moved by `shift_xy` cells, with `b`; NaN when one is too small to tell."""
-    if a is None or b is None or a.crop.area < MIN_MASK_CELLS or b.crop.area < MIN_MASK_CELLS:
+class _OnInput(Outline):
+    """Cut from the grid over the engine's input, beginning at column `x0` and row `y0`."""
+
+    __slots__ = ("_soft", "_x0", "_y0")
+
+    def __init__(self, soft: NDArray[np.uint8], x0: int, y0: int, scale_xy: tuple[float, float]) -> None:
+        super().__init__(scale_xy)
+        self._soft, self._x0, self._y0 = soft, x0, y0
+
+    def _made(self) -> Crop:
+        return Crop(self._x0, self._y0, self._soft >= THRESHOLD)
+
+
+class _OnBox(Outline):
+    """One mask on a grid of its own; drawn on a grid over the frame, as coarse as those of other networks."""
+
+    __slots__ = ("_masks",)
+
+    def __init__(self, masks: Masks, scale_xy: tuple[float, float]) -> None:
+        super().__init__(scale_xy)
+        self._masks = masks
+
+    def _made(self) -> Crop:
+        return tight_crops(self._masks)[0]
+
+
+def outline_iou(a: Outline | None, b: Outline | None, shift_px: tuple[float, float]) -> float:
+    """IoU of `a`, moved by `shift_px` pixels of the frame rounded to whole cells, with `b`.
+
+    NaN when one is too small to tell, or when they lie on different grids.
+    """
+    if a is None or b is None or a.scale_xy != b.scale_xy:
         return float("nan")
-    return crop_iou(a.crop, b.crop, shift_xy)
+    if a.crop.area < MIN_MASK_CELLS or b.crop.area < MIN_MASK_CELLS:
+        return float("nan")
+    (dx, dy), (scale_x, scale_y) = shift_px, a.scale_xy
+    return crop_iou(a.crop, b.crop, (dx / scale_x, dy / scale_y))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,12 +124,21 @@ def detections_from_instances(instances: Instances, low_score: float) -> tuple[D
 
 def _outlines(masks: Masks, xyxy: NDArray[np.float64], index: NDArray[np.intp]) -> list[Outline | None]:
     """One per box: the cells it touches and a margin, as networks crop masks a cell outside the box."""
+    scale_xy = compared_scale(masks)
+    if isinstance(masks.grid, BoxGrids):
+        cells = (xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1]) / (scale_xy[0] * scale_xy[1])
+        return [
+            _OnBox(masks.select(np.array([k])), scale_xy) if enough else None
+            for k, enough in zip(index.tolist(), (cells >= MIN_MASK_CELLS).tolist(), strict=True)
+        ]
     height, width = masks.soft.shape[1:]
-    cells = xyxy / (*masks.scale_xy, *masks.scale_xy)
+    cells = xyxy / (*scale_xy, *scale_xy)
     low = np.maximum(np.floor(cells[:, :2]) - _MARGIN, 0).astype(np.intp).tolist()
     high = np.clip(np.ceil(cells[:, 2:]) + _MARGIN, 0, (width, height)).astype(np.intp).tolist()
     soft = masks.soft
     return [
-        Outline(soft[k, y0:y1, x0:x1].copy(), x0, y0) if (x1 - x0) * (y1 - y0) >= MIN_MASK_CELLS else None
+        _OnInput(soft[k, y0:y1, x0:x1].copy(), x0, y0, scale_xy)
+        if (x1 - x0) * (y1 - y0) >= MIN_MASK_CELLS
+        else None
         for k, (x0, y0), (x1, y1) in zip(index.tolist(), low, high, strict=True)
     ]

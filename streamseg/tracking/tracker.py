@@ -52,8 +52,7 @@ class Tracker:
         """Instances whose box or score was not finite, or whose box had no area."""
         self._clock = StepClock(config.nominal_step_seconds)
         self._table = TrackTable()
-        self._grid: tuple[object, ...] | None = None
-        self._scale_xy = 1.0, 1.0
+        self._frame_hw: tuple[int, int] | None = None
 
     def update(self, instances: Instances, t_seconds: float) -> Tracks:
         """Tracks of `instances`, row for row, at media time `t_seconds`.
@@ -86,14 +85,14 @@ class Tracker:
         )
 
     def _forget(self, instances: Instances) -> bool:
-        """End tracks unseen for too long, and all of them when frame or grid change size.
+        """End tracks unseen for too long, and all of them when the frame changes size.
 
+        Another mask grid, as of another engine, ends none: outlines of two grids just do not compare.
         True when what this frame shows did not appear just now but was there all along: at the start of
         the stream, and after an interruption that no track survives.
         """
-        masks = instances.masks
-        grid = (masks.frame_hw, masks.soft.shape[1:], masks.scale_xy)
-        changed, self._grid, self._scale_xy = grid != self._grid, grid, masks.scale_xy
+        frame_hw = instances.masks.frame_hw
+        changed, self._frame_hw = frame_hw != self._frame_hw, frame_hw
         patience = max(self.config.lost_seconds, _LEAST_STEPS_KEPT * self._clock.nominal_seconds)
         self._table.keep((self._table.seen >= self._clock.now - patience) & (not changed))
         return changed or self._clock.step > patience
@@ -123,7 +122,7 @@ class Tracker:
         """Mean of box and mask IoU, the box's alone where masks are too small, less for another class."""
         table = self._table
         unseen = self._clock.now - table.seen[rows]
-        shift = motion.displacement(table.state[rows], unseen) / self._scale_xy
+        shift = motion.displacement(table.state[rows], unseen)
         mask_iou = np.array(
             [
                 outline_iou(table.outlines[row], found.outlines[k], (dx, dy))

@@ -26,7 +26,7 @@ def describe_models(cache_dir: str | Path | None = None) -> list[str]:
 
 
 def _describe(entry: PublishedWeights, cache_dir: str | Path | None) -> list[str]:
-    ap = ", ".join(f"{value} {split}" for split, value in entry.mask_ap)
+    ap = ", ".join(f"{value} {split}" for split, value in entry.mask_ap_percent)
     use = "" if entry.commercial_use else ", NO COMMERCIAL USE"
     state = ", pulled" if pulled(entry, cache_dir) else ""
     return [

@@ -26,7 +26,7 @@ class PublishedWeights:
     """The network that the weights are for, by its name in `streamseg.models.network`."""
     layout: str
     """Naming of the tensors: `dbolya`, `mmdet` or `solo`."""
-    mask_ap: tuple[tuple[str, float], ...]
+    mask_ap_percent: tuple[tuple[str, float], ...]
     """Published COCO mask AP, in percent, by the split it was measured on."""
     licence: str
     commercial_use: bool
@@ -48,7 +48,11 @@ TEST_DEV, VAL, MINIVAL, UNSTATED = "test-dev", "val2017", "minival", "split not 
 
 
 def _dbolya(
-    name: str, file: str, parameters: float | None, *mask_ap: tuple[str, float], family: str = "YOLACT"
+    name: str,
+    file: str,
+    parameters: float | None,
+    *ap_percent: tuple[str, float],
+    family: str = "YOLACT",
 ) -> PublishedWeights:
     folder = file.removesuffix("_54_800000.pth").replace("_", "-")
     return PublishedWeights(
@@ -56,7 +60,7 @@ def _dbolya(
         family=family,
         model=name,
         layout="dbolya",
-        mask_ap=mask_ap,
+        mask_ap_percent=ap_percent,
         licence="MIT",
         commercial_use=True,
         project="https://github.com/dbolya/yolact",
@@ -74,7 +78,7 @@ def _mmdet(
         family=family,
         model=model or name,
         layout="mmdet",
-        mask_ap=((VAL, val_ap),),
+        mask_ap_percent=((VAL, val_ap),),
         licence="Apache-2.0",
         commercial_use=True,
         project="https://github.com/open-mmlab/mmdetection",
@@ -90,7 +94,7 @@ def _solo(name: str, file: str, minival_ap: float) -> PublishedWeights:
         family="SOLO and SOLOv2 of the authors",
         model=name,
         layout="solo",
-        mask_ap=((MINIVAL, minival_ap),),
+        mask_ap_percent=((MINIVAL, minival_ap),),
         licence="SOLO, for non-commercial purposes (2-clause BSD for academic use)",
         commercial_use=False,
         project="https://github.com/WXinlong/SOLO",

@@ -6,6 +6,7 @@ import itertools
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,13 +192,21 @@ def test_wrong_password_is_explained_and_not_shown() -> None:
     def handle(connection: socket.socket) -> None:
         connection.sendall(b'HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic realm="x"\r\n\r\n')
 
-    with (
-        answering(handle) as url,
-        pytest.raises(SourceError, match="user name and password") as caught,
-    ):
-        LiveSource(url.replace("://", "://me:secret@"), "cam")
-    assert "secret" not in str(caught.value)
+    with answering(handle) as url:
+        address = url.replace("://", "://me:se@cret@") + "?token=secret"
+        with pytest.raises(SourceError, match="user name and password") as caught:
+            LiveSource(address, "cam")
     assert "//me:***@127.0.0.1" in str(caught.value)
+    for said in (str(caught.value), "".join(traceback.format_exception(caught.value))):
+        assert "cret" not in said
+
+
+def test_a_scheme_in_capitals_and_a_blank_before_it() -> None:
+    def handle(connection: socket.socket) -> None:
+        connection.sendall(HEAD + b"".join(jpeg_part(k) for k in range(3)))
+
+    with answering(handle) as url, LiveSource(" " + url.replace("http", "HTTP"), "cam", QUICK) as source:
+        assert len(list(itertools.islice(source, 3))) == 3
 
 
 @pytest.mark.rtsp

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+import traceback
 from pathlib import Path
 
 import cv2
@@ -30,6 +31,12 @@ from streamseg.errors import SourceError
         ("clip.mp4", False),
         ("folder/*.jpg", False),
         ("synthetic:3", False),
+        ("RTSP://host/x", True),
+        (" rtsp://host/x", True),
+        ("rtsp://me:pw@[::1/x", True),
+        ("HTTPS://host/clip.mp4", False),
+        ("file:///clip.mp4", False),
+        ("FILE:/folder", False),
     ],
 )
 def test_is_live(spec: str, live: bool) -> None:
@@ -45,6 +52,52 @@ def test_file(clip) -> None:
 def test_a_file_with_brackets_in_its_name_is_a_file(clip) -> None:
     with open_source(str(clip("take[1]*.mp4", frames=3)), "a") as source:
         assert isinstance(source, FileSource)
+
+
+def test_a_file_address_is_a_file_with_an_end(clip, tmp_path: Path) -> None:
+    clip("a b.mp4", frames=3)
+    for spec in (f"file://{tmp_path}/a%20b.mp4", f"FILE://localhost{tmp_path}/a b.mp4"):
+        with open_source(spec, "a") as source:
+            assert isinstance(source, FileSource)
+            assert len(list(source)) == 3
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    with open_source(f"file://{tmp_path}/*.png", "a") as source:
+        assert isinstance(source, ImageSource)
+
+
+def test_a_file_address_of_another_machine() -> None:
+    with pytest.raises(SourceError, match="a file address has three slashes, file:///clips/a.mp4"):
+        open_source("file://clips/a.mp4", "a")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "rtsp://me:secret@[::1/x",
+        "rtsp://me:se@secret@127.0.0.1:1/x?secret",
+        "rtsp://me:80/secret@127.0.0.1:1/x",
+        "rtsp:/me:secret@127.0.0.1:1/x",
+        " rtsp://me:secret@127.0.0.1:1/x",
+        "rtsp:me:secret@127.0.0.1:1/x",
+        "what://me:secret@127.0.0.1:1/x",
+        "http://me:secret@127.0.0.1:1/clip.mp4?token=secret",
+        "https://127.0.0.1:1/x?secret",
+    ],
+)
+def test_secrets_are_in_no_error_and_no_traceback(spec: str) -> None:
+    with pytest.raises(SourceError, match="127.0.0.1|::1") as caught:
+        open_source(spec, "a", SourceOptions(open_timeout_s=1))
+    said = "".join(traceback.format_exception(caught.value)).replace("secrets_are_in_no", "")
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize(
+    "spec", ["a\x1b[31m.mp4", "\x1b*.jpg", "synthetic:\x1b", "/dev/video\x1b", "rtsp://\x1b"]
+)
+def test_escapes_do_not_reach_the_terminal(spec: str) -> None:
+    with pytest.raises(SourceError, match=r"\\x1b") as caught:
+        open_source(spec, "a", SourceOptions(open_timeout_s=1))
+    assert "\x1b" not in str(caught.value)
 
 
 def test_images(tmp_path: Path) -> None:

@@ -60,3 +60,9 @@ def test_images_in_between_are_not_read(tmp_path):
 def test_what_cannot_be_sampled(spec, said):
     with pytest.raises(SourceError, match=said):
         list(sampled_frames(spec, 3))
+
+
+def test_a_live_address_is_refused_without_its_password():
+    with pytest.raises(SourceError, match=r"^rtsp://me:\*\*\*@host/x: a live source") as caught:
+        list(sampled_frames("rtsp://me:p@w@host/x", 3))
+    assert "w@" not in str(caught.value).replace("***@", "")

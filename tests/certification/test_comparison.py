@@ -5,7 +5,6 @@ import pytest
 
 from streamseg.certification.comparison import Comparison, compare_frame, difference
 from streamseg.certification.instance_match import region_ious
-from streamseg.masks import regions
 
 NAMES = ("cat", "dog", "cup")
 T = 0.3
@@ -19,7 +18,7 @@ def found(frame):
 def test_iou_in_pixels(rectangles):
     a = rectangles((0, 0, 10, 10, 0.9, 0), (40, 40, 50, 50, 0.8, 0))
     b = rectangles((2, 0, 12, 10, 0.9, 0))
-    assert region_ious(regions(a), regions(b)).tolist() == [[pytest.approx(80 / 120)], [0]]
+    assert region_ious(a.pixels.regions, b.pixels.regions).tolist() == [[pytest.approx(80 / 120)], [0]]
 
 
 def test_rows_may_change_places(rectangles):

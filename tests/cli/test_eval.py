@@ -86,7 +86,7 @@ def test_the_images_may_lie_elsewhere(streamseg, scenes, tmp_path):
 def test_bad_input_is_one_line(fails, scenes, tmp_path):
     assert "either --data" in fails("eval", "compact", code=2)
     assert "either --data" in fails("eval", "compact", "--synthetic", "--pictures", "p", code=2)
-    assert "absent.json: cannot be read" in fails("eval", "compact", "--data", "absent.json", code=6)
+    assert "absent.json: no such file or folder" in fails("eval", "compact", "--data", "absent.json", code=6)
     assert "no image that can be read; image 0" in fails(
         "eval", "compact", "--data", scenes, "--images", tmp_path, code=6
     )

@@ -46,8 +46,8 @@ def test_unknown_name_gets_a_suggestion(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert find_engine("compact") == tmp_path / "bundled" / "compact.onnx"
     with pytest.raises(EngineError, match=r"^compcat: no such engine file; did you mean 'compact'\?$"):
         find_engine("compcat")
-    with pytest.raises(EngineError, match=r"^x/yolact.onnx: no such engine file; bundled engines: compact$"):
-        find_engine("x/yolact.onnx")
+    with pytest.raises(EngineError, match=r"^x/resnet.onnx: no such engine file; bundled engines: compact$"):
+        find_engine("x/resnet.onnx")
     with pytest.raises(EngineError, match="a folder; name an engine file in it"):
         find_engine(tmp_path)
 
@@ -81,7 +81,7 @@ def test_onnx_without_metadata(tiny_engine_path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entries", "text"),
     [
-        ({"contract": "9"}, "engine contract 9"),
+        ({"contract": "9"}, "engine contract '9'"),
         ({"resize": "squash"}, "damaged streamseg metadata"),
         ({"classes": "no json"}, "damaged streamseg metadata"),
     ],
@@ -199,7 +199,7 @@ def test_broken_cache_is_made_anew(tiny_engine_path: Path, tmp_path: Path) -> No
     frames = np.full((1, 64, 96, 3), 90, np.uint8)
     with OpenVinoEngine(tiny_engine_path, precision="fp32", cache_dir=tmp_path) as engine:
         expected = engine.infer(frames).scores.copy()
-    [blob] = tmp_path.glob("*.blob")
+    [blob] = tmp_path.rglob("*.blob")
     blob.chmod(0o644)
     blob.write_bytes(blob.read_bytes()[: blob.stat().st_size // 2])
     with OpenVinoEngine(tiny_engine_path, precision="fp32", cache_dir=tmp_path) as engine:

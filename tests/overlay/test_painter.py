@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamseg.masks import FrameMasks, full_frame
+from streamseg.masks import full_frame
 from streamseg.overlay.labels import style_for
 from streamseg.overlay.painter import Painter
 from streamseg.overlay.palette import PALETTE
@@ -70,7 +70,7 @@ def test_a_ragged_mask_is_edged_pixel_by_pixel(make_frame, make_instances, make_
     instances.masks.soft[0, 1::2] = 0
     assert style_for(frame.size_hw).line == 1
     canvas = Painter().draw(frame, instances, make_tracks(instances), NAMES)
-    region = FrameMasks(instances).regions[0]
+    region = instances.pixels.regions[0]
     bits = np.pad(region.bits, 1)
     inner = bits[1:-1, 1:-1] & bits[2:, 1:-1] & bits[:-2, 1:-1] & bits[1:-1, 2:] & bits[1:-1, :-2]
     x, y = region.origin_xy
@@ -151,17 +151,6 @@ def test_a_trail_follows_its_track_per_source(make_frame, make_instances, make_t
     line = canvas[271:273, 140:380].astype(int)
     assert np.abs(line - np.array(PALETTE[0])).max() <= 12
     np.testing.assert_array_equal(other[271:273, 140:380], frame.image[271:273, 140:380])
-
-
-def test_shared_masks_give_the_same_picture(make_frame, make_instances, make_tracks) -> None:
-    frame = make_frame(SIZE)
-    instances = make_instances(SIZE, [[80, 160, 240, 320], [160, 240, 400, 400]])
-    tracks = make_tracks(instances)
-    shared = FrameMasks(instances)
-    np.testing.assert_array_equal(
-        Painter().draw(frame, instances, tracks, NAMES, masks=shared),
-        Painter().draw(frame, instances, tracks, NAMES),
-    )
 
 
 def test_arguments_of_different_frames_are_refused(make_frame, make_instances, make_tracks) -> None:

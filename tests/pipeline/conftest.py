@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -57,6 +58,129 @@ class Blocked(Numbers):
         if not self.deaf:
             super().interrupt()
             self.release.set()
+
+
+class Fed:
+    """A source of `(name, number)` for each number that a test pushes, until `finish` or an interrupt."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.opened = self.closed = 0
+        self._queue: queue.SimpleQueue[int | BaseException | None] = queue.SimpleQueue()
+
+    def __call__(self) -> Fed:
+        """Its own factory."""
+        self.opened += 1
+        return self
+
+    def push(self, *numbers: int) -> None:
+        for number in numbers:
+            self._queue.put(number)
+
+    def finish(self, error: BaseException | None = None) -> None:
+        self._queue.put(error)
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        while not isinstance(number := self._queue.get(), BaseException | None):
+            yield self.name, number
+        if number is not None:
+            raise number
+
+    def interrupt(self) -> None:
+        self._queue.put(None)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Shared:
+    """A stage for many sources that gives out what it gets; with `lag` a call late, or when it idles."""
+
+    def __init__(self, *, lag: bool = False) -> None:
+        self.lag = lag
+        self.held: list[tuple[str, int]] = []
+        self.batches: list[list[tuple[str, int]]] = []
+        self.calls: list[str] = []
+
+    def process(self, items: list[tuple[str, int]]) -> list[tuple[str, int]]:
+        self.calls.append("process")
+        self.batches.append(items)
+        if self.lag:
+            items, self.held = self.held, items
+        return items
+
+    def idle(self) -> list[tuple[str, int]]:
+        self.calls.append("idle")
+        held, self.held = self.held, []
+        return held
+
+    def drain(self) -> list[tuple[str, int]]:
+        self.calls.append("drain")
+        return self.held
+
+    def forget(self, source: str) -> None:
+        assert not [item for item in self.held if item[0] == source]
+        self.calls.append(f"forget {source}")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+class Cameras:
+    """Sources → segment → track, one for all; then a render part and a file for each source."""
+
+    def __init__(
+        self, *, batch: int = 4, capacity: int = 4, lag: bool = True, stays_open: bool = True
+    ) -> None:
+        self.pipeline = Pipeline(grace_s=DEADLINE_S)
+        self.segment, self.track = Shared(lag=lag), Shared()
+        segmented = self.pipeline.add_stage(
+            "segment",
+            lambda: self.segment,
+            [],
+            batch=batch,
+            capacity=capacity,
+            policy="block",
+            stays_open=stays_open,
+        )
+        self.tracked = self.pipeline.add_stage(
+            "track",
+            lambda: self.track,
+            [segmented],
+            batch=batch,
+            capacity=capacity,
+            policy="block",
+            source_of=lambda item: item[0],
+        )
+        self.sources: dict[str, Fed] = {}
+        self.files: dict[str, Collect] = {}
+
+    def add(
+        self, name: str, policy="block", capacity=2, gate=None, on_error="abort", source=None, **file
+    ) -> Fed:
+        source = self.sources[name] = source or Fed(name)
+        wanted = self.tracked.of(name, capacity=capacity, policy=policy)
+        rendered = self.pipeline.add_stage(
+            f"render {name}", Shared, [wanted], capacity=1, policy="block", on_error=on_error
+        )
+
+        def open_file() -> Collect:
+            self.files[name] = Collect(gate=gate, **file)
+            return self.files[name]
+
+        self.pipeline.add_sink(f"file {name}", open_file, [rendered], on_error=on_error)
+        frames = self.pipeline.add_source(name, source, capacity=capacity, policy=policy, on_error="isolate")
+        self.pipeline.attach("segment", [frames])
+        return source
+
+    def numbers(self, name: str) -> list[int]:
+        """What has reached the file of that source."""
+        assert {source for source, _ in self.files[name].items} <= {name}
+        return [number for _, number in self.files[name].items]
+
+    def depth(self, part: str) -> int:
+        """Items that wait for it."""
+        return sum(stats.depth for stats in self.pipeline.channel_stats(part).values())
 
 
 class Work:
@@ -160,7 +284,7 @@ def wait_until_full(pipeline: Pipeline) -> None:
 
     def is_full() -> bool:
         channels = pipeline.snapshot()["channels"]
-        return channels["segment"]["taken"] == 1 and all(c["waiting"] == 1 for c in channels.values())
+        return channels["segment → file"]["taken"] == 1 and all(c["waiting"] == 1 for c in channels.values())
 
     wait_for(is_full)
 
@@ -180,6 +304,9 @@ def parts() -> SimpleNamespace:
         Numbers=Numbers,
         Blocked=Blocked,
         Work=Work,
+        Fed=Fed,
+        Shared=Shared,
+        Cameras=Cameras,
         Collect=Collect,
         **{f.__name__: f for f in (build, wait_for, run_within_deadline, wait_until_full, assert_balanced)},
         made=lambda cls, *args, **kwargs: Made(lambda: cls(*args, **kwargs)),

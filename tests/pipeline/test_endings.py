@@ -72,7 +72,7 @@ class TestStop:
         source, sink = p.made(p.Numbers, 10**9), p.made(p.Collect, pause_s=0.02)
         pipeline = p.build(source, p.made(p.Work), sink, capacity=50)
         pipeline.start()
-        p.wait_for(lambda: pipeline.snapshot()["channels"]["camera"]["depth"] == 50)
+        p.wait_for(lambda: pipeline.snapshot()["channels"]["camera → segment"]["depth"] == 50)
         pipeline.stop(deadline_s=0.05)
         assert pipeline.wait(DEADLINE_S)
         ledger = pipeline.ledger()

@@ -159,7 +159,7 @@ class TestSlowSink:
         p.run_within_deadline(pipeline)
         assert sink.it.items == list(range(50))
         p.assert_balanced(pipeline, captured=50, delivered=50)
-        assert pipeline.snapshot()["channels"]["camera"]["wait_put_s"] > 0.05
+        assert pipeline.snapshot()["channels"]["camera → segment"]["wait_put_s"] > 0.05
 
     def test_drop_oldest_keeps_the_newest_and_counts_the_rest(self, p) -> None:
         gate = threading.Event()

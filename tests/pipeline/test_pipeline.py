@@ -116,12 +116,16 @@ class TestBuilding:
         with pytest.raises(ValueError, match="nobody reads the output of 'camera'"):
             pipeline.start()
 
-    def test_a_channel_two_would_read(self, p) -> None:
-        pipeline = Pipeline()
-        items = pipeline.add_source("camera", p.made(p.Numbers, 1), capacity=1, policy="block")
-        pipeline.add_sink("one", p.made(p.Collect), [items])
-        with pytest.raises(ValueError, match="'camera' already has a reader"):
-            pipeline.add_sink("two", p.made(p.Collect), [items])
+    def test_a_part_that_reads_nothing(self, p) -> None:
+        pipeline = p.build(p.made(p.Numbers, 1), p.made(p.Work), p.made(p.Collect))
+        pipeline.add_sink("idle", p.made(p.Collect), [])
+        with pytest.raises(ValueError, match="sink 'idle' reads nothing"):
+            pipeline.start()
+
+    def test_an_output_of_another_pipeline(self, p) -> None:
+        items = Pipeline().add_source("camera", p.made(p.Numbers, 1), capacity=1, policy="block")
+        with pytest.raises(ValueError, match="'camera' is not, or no longer, of this pipeline"):
+            Pipeline().add_sink("file", p.made(p.Collect), [items])
 
     def test_two_parts_of_one_name(self, p) -> None:
         pipeline = Pipeline()
@@ -147,6 +151,64 @@ class TestBuilding:
             pipeline.start()
         with pytest.raises(RuntimeError, match="nothing can be added"):
             pipeline.add_source("late", p.made(p.Numbers, 1), capacity=1, policy="block")
+
+
+class TestCaller:
+    def test_it_is_called_while_the_pipeline_runs(self, p) -> None:
+        gate, calls = threading.Event(), []
+        pipeline = p.build(p.made(p.Numbers, 5), p.made(p.Work), p.made(p.Collect, gate=gate))
+
+        def refresh() -> None:
+            calls.append(pipeline.state)
+            if len(calls) == 3:
+                gate.set()
+
+        pipeline.run(refresh, 0.001)
+        assert calls[:3] == ["running"] * 3
+
+    def test_a_refresh_that_raises_closes_every_file_first(self, p) -> None:
+        source, sink = p.made(p.Blocked, 3), p.made(p.Collect)
+        pipeline = p.build(source, p.made(p.Work), sink)
+
+        def refresh() -> None:
+            if sink.it is not None and sink.it.items:
+                raise BrokenPipeError("stderr is closed")
+
+        with pytest.raises(BrokenPipeError, match="stderr is closed"):
+            pipeline.run(refresh, 0.001)
+        assert pipeline.state == "ended"
+        assert (source.it.closed, sink.it.closed) == (1, 1)
+
+    def test_a_block_that_raises_closes_every_file_first(self, p) -> None:
+        source, sink = p.made(p.Blocked, 3), p.made(p.Collect)
+
+        def fail() -> None:
+            with p.build(source, p.made(p.Work), sink) as pipeline:
+                pipeline.start()
+                p.wait_for(lambda: sink.it is not None and sink.it.items)
+                raise BrokenPipeError("stderr is closed")
+
+        with pytest.raises(BrokenPipeError, match="stderr is closed"):
+            fail()
+        assert (source.it.closed, sink.it.closed) == (1, 1)
+
+    def test_one_that_was_never_started_calls_no_factory(self, p) -> None:
+        source, stage, sink = p.made(p.Numbers, 1), p.made(p.Work), p.made(p.Collect)
+        pipeline = p.build(source, stage, sink)
+        pipeline.close()
+        pipeline.close()
+        assert pipeline.state == "ended"
+        assert (source.it, stage.it, sink.it) == (None, None, None)
+        with pytest.raises(RuntimeError, match="has been closed"):
+            pipeline.start()
+        with pytest.raises(RuntimeError, match="nothing can be added"):
+            pipeline.add_source("late", source, capacity=1, policy="block")
+
+    def test_closing_after_the_end_changes_nothing(self, p) -> None:
+        pipeline = p.build(p.made(p.Numbers, 5), p.made(p.Work), p.made(p.Collect))
+        pipeline.run()
+        pipeline.close()
+        p.assert_balanced(pipeline, captured=5, delivered=5)
 
 
 class TestOddEnds:
@@ -213,5 +275,18 @@ def test_snapshot_is_json_and_names_the_bottleneck(p) -> None:
     assert parts["camera"]["wait_out_s"] > 0.05
     assert parts["file"]["wait_in_s"] > 0.05
     assert parts["segment"]["work_s"] > parts["segment"]["wait_in_s"]
-    assert shot["channels"]["camera"]["depth_max"] == 2
+    assert shot["channels"]["camera → segment"]["depth_max"] == 2
     assert shot["elapsed_s"] >= 0.12
+
+
+def test_one_part_can_be_read_without_the_others(p) -> None:
+    pipeline = p.build(p.made(p.Numbers, 40), p.made(p.Work), p.made(p.Collect))
+    p.run_within_deadline(pipeline)
+    part = pipeline.part_stats("segment")
+    assert (part["kind"], part["phase"], part["items_in"]) == ("stage", "ended", 40)
+    assert part.keys() == pipeline.snapshot()["parts"]["segment"].keys()
+    assert pipeline.channel_stats("segment")["camera → segment"].taken == 40
+    assert (pipeline.output_stats("camera").yielded, pipeline.output_stats("camera").unread) == (40, 0)
+    assert pipeline.channel_stats("camera") == {}
+    with pytest.raises(ValueError, match="'file' is a sink"):
+        pipeline.output_stats("file")

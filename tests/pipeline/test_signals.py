@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, sent to a real process by itself."""
+"""SIGINT, SIGTERM and SIGHUP, sent to a real process by itself."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def run(name: str, sends: int, pause_s: float) -> subprocess.CompletedProcess[st
     return subprocess.run(command, capture_output=True, text=True, timeout=15, check=False)
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_the_first_signal_drains(name: str, code: int) -> None:
     ended = run(name, sends=1, pause_s=0.005)
     assert (ended.returncode, ended.stderr) == (code, "")
@@ -74,11 +74,23 @@ def test_the_second_signal_aborts_and_still_closes() -> None:
 
 
 def test_handlers_come_back_and_a_quiet_block_has_no_exit_code() -> None:
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    before = [signal.getsignal(number) for number in numbers]
     with stop_on_signals(Pipeline(), deadline_s=1) as caught:
-        assert signal.getsignal(signal.SIGINT) is not before[0]
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+        assert not {signal.getsignal(number) for number in numbers} & set(before)
+    assert [signal.getsignal(number) for number in numbers] == before
     assert caught.exit_code is None
+
+
+def test_a_hangup_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals(Pipeline(), deadline_s=1) as caught:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert caught.exit_code is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_signal_wakes_a_main_thread_in_wait(parts: SimpleNamespace) -> None:

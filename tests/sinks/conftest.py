@@ -82,7 +82,7 @@ def result(
         tracks = Tracks(np.array(ids, np.int64), tracks.age_seconds, tracks.state, tracks.xyxy)
     pts = index * 0.04 if pts_seconds is None else pts_seconds
     frame = Frame(image.copy(), index, pts, time.monotonic_ns(), source_id)
-    return Result(frame, instances, tracks, ("person", "café"), {}, image)
+    return Result(frame, instances, tracks, ("person", "café"), canvas=image)
 
 
 @pytest.fixture

@@ -1,43 +1,11 @@
-import errno
-from os import strerror
-from pathlib import Path
-
 import pytest
 
 from streamseg.errors import SinkError
-from streamseg.sinks.base import check_file_writable, close_all, write_failure
+from streamseg.sinks.base import close_all
 from streamseg.sinks.jsonl_sink import JsonlSink
 from streamseg.sinks.list_sink import ListSink
 from streamseg.sinks.null_sink import NullSink
 from streamseg.sinks.video_sink import VideoSink
-
-
-def test_checking_a_file_leaves_no_trace(tmp_path):
-    check_file_writable(tmp_path / "new")
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "old").write_text("kept")
-    check_file_writable(tmp_path / "old")
-    assert (tmp_path / "old").read_text() == "kept"
-
-
-@pytest.mark.parametrize(
-    ("number", "says"),
-    [
-        (errno.ENOENT, "the folder logs does not exist; create it: mkdir -p logs"),
-        (errno.EISDIR, "is a folder"),
-        (errno.EACCES, "choose a folder you can write to"),
-        (errno.EROFS, "Read-only file system"),
-        (errno.ENOSPC, "the disk is full"),
-        (errno.EFBIG, "ulimit"),
-        (errno.EPIPE, "has gone away"),
-        (errno.EIO, "cannot be written: .*Input/output"),
-    ],
-)
-def test_failures_name_the_file_and_the_cure(number, says):
-    error = write_failure(Path("logs/out.mp4"), OSError(number, strerror(number)))
-    with pytest.raises(SinkError, match=rf"^logs/out\.mp4: .*{says}") as caught:
-        raise error
-    assert "\n" not in str(caught.value)
 
 
 class Stuck(NullSink):

@@ -1,3 +1,9 @@
+import os
+import resource
+import signal
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -41,8 +47,6 @@ def test_other_formats_are_refused(tmp_path):
 
 
 def test_an_image_that_does_not_fit_is_one_line_and_leaves_no_part(tmp_path, make_result):
-    import resource
-
     sink = ImageSink(tmp_path)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
@@ -54,3 +58,33 @@ def test_an_image_that_does_not_fit_is_one_line_and_leaves_no_part(tmp_path, mak
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(SinkError, match="already closed"):
         sink.write(make_result())
+
+
+def test_an_image_that_the_format_cannot_hold_is_one_line(tmp_path, make_result):
+    sink = ImageSink(tmp_path)
+    with pytest.raises(SinkError, match=r"00000000\.jpg: jpg cannot hold 70000x2 pixels"):
+        sink.write(make_result(image=np.zeros((2, 70000, 3), np.uint8)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_kill_left_is_gone_at_the_next_start(tmp_path):
+    code = (
+        "import os, signal, sys, pathlib\nfrom streamseg.files import atomic_write\n"
+        "with atomic_write(pathlib.Path(sys.argv[1], 'cam_00000007.jpg'), sync=False):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)]).returncode == -signal.SIGKILL
+    (tmp_path / ".notes.txt.00000000.part").write_text("another program's")
+    for part in tmp_path.iterdir():
+        os.utime(part, (0, 0))
+    assert len(list(tmp_path.iterdir())) == 2
+    ImageSink(tmp_path)
+    assert [part.name for part in tmp_path.iterdir()] == [".notes.txt.00000000.part"]
+
+
+def test_a_link_of_that_name_is_replaced_and_what_it_points_to_stays(tmp_path, make_result):
+    (tmp_path / "kept.jpg").write_bytes(b"kept")
+    (tmp_path / "00000000.jpg").symlink_to(tmp_path / "kept.jpg")
+    ImageSink(tmp_path).write(make_result())
+    assert (tmp_path / "kept.jpg").read_bytes() == b"kept"
+    assert not (tmp_path / "00000000.jpg").is_symlink()

@@ -99,6 +99,21 @@ def test_masks_decode_with_pycocotools_to_the_frame(path, make_result, two_insta
         )
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("column", ["score", "box", "pts"])
+def test_what_json_has_no_word_for_is_refused(path, make_result, two_instances, column, value):
+    sink = JsonlSink(path)
+    sink.write(make_result(0, instances=two_instances))
+    if column != "pts":
+        getattr(two_instances, {"score": "score", "box": "xyxy"}[column])[0] = value
+    bad = make_result(1, value if column == "pts" else None, instances=two_instances)
+    with pytest.raises(SinkError, match=r"out.jsonl: frame 1 of cam: a number that is not finite"):
+        sink.write(bad)
+    sink.close()
+    assert [line["index"] for line in lines_of(path)] == [0]
+    assert sink.frames == 1
+
+
 def test_the_age_is_the_time_since_capture(path, make_result):
     result = make_result()
     time.sleep(0.05)
@@ -211,3 +226,33 @@ def test_a_kill_leaves_whole_lines(path):
     lines = lines_of(path)
     assert len(lines) >= 201
     assert [line["index"] for line in lines] == list(range(len(lines)))
+
+
+def test_a_pipe_keeps_its_reader_from_start_to_end(tmp_path, make_result):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True)
+    sink = JsonlSink(pipe)
+    for k in range(3):
+        sink.write(make_result(k))
+    sink.close()
+    said, _ = reader.communicate(timeout=5)
+    assert [json.loads(line)["index"] for line in said.splitlines()] == [0, 1, 2]
+
+
+def test_a_pipe_without_a_reader_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("streamseg.sinks.jsonl_sink._READER_SECONDS", 0.1)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SinkError, match="pipe: nobody reads this pipe; start its reader first"):
+        JsonlSink(tmp_path / "pipe")
+
+
+def test_a_pipe_whose_reader_goes_away_is_one_line(tmp_path, make_result):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    sink = JsonlSink(pipe)
+    sink.write(make_result())
+    os.close(reader)
+    with pytest.raises(SinkError, match="pipe: the program reading it has gone away"):
+        sink.write(make_result(1))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from streamseg.engine_contract import PRECISIONS, RUNTIME_NAMES
 from streamseg.errors import ConfigError
 from streamseg.streaming.config import RunConfig, load_config
 
@@ -34,6 +35,14 @@ def test_flags_win_over_file_over_defaults(write) -> None:
     config = load_config(path, {"engine": {"threads": 1}})
     assert (config.score, config.engine.path, config.engine.threads) == (0.5, "a.onnx", 1)
     assert config.engine.runtime == "auto"
+
+
+@pytest.mark.parametrize("precision", ["auto", *PRECISIONS])
+@pytest.mark.parametrize("runtime", ["auto", *RUNTIME_NAMES])
+def test_every_runtime_and_precision_may_be_asked_for(write, runtime: str, precision: str) -> None:
+    """What a runtime has of them it says itself: TensorRT's cure is `use auto or fp16`."""
+    engine = load_config(write(f"engine: {{runtime: {runtime}, precision: {precision}}}\n")).engine
+    assert (engine.runtime, engine.precision) == (runtime, precision)
 
 
 def test_a_lone_source_needs_no_list(write) -> None:

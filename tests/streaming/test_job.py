@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from streamseg.addresses import source_ids
 from streamseg.engine_contract import EngineInfo, EngineOutputs
 from streamseg.engines.fake_engine import FakeEngine
 from streamseg.errors import ConfigError, CorruptSource, EngineError, SinkError, SourceError
@@ -18,7 +19,7 @@ from streamseg.scene import SyntheticScene
 from streamseg.sinks.list_sink import ListSink
 from streamseg.streaming.config import load_config
 from streamseg.streaming.job import Job
-from streamseg.streaming.outputs import open_sinks, source_ids
+from streamseg.streaming.outputs import open_sinks
 from streamseg.streaming.report import status_line, summary
 
 SIZE_HW = (144, 192)

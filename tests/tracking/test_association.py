@@ -82,6 +82,17 @@ def test_buffer_and_allowed_pairs() -> None:
     assert pairs_of(associate(tracks, found, [refused], by_box)) == set()
 
 
+def test_forbidden_pairs_stay_forbidden_without_a_gate() -> None:
+    """The first track may only have the second detection, far away; at a gate of 0 that is near enough."""
+    tracks = np.array([[0.0, 0, 10, 10], [50, 0, 60, 10]])
+    found = np.array([[0.0, 0, 10, 10], [100, 0, 110, 10]])
+    everyone = np.array([True, True])
+    allowed = np.array([[False, True], [False, False]])
+    stage = Round(everyone, everyone, 0.0, 0.0, allowed)
+    assert pairs_of(associate(tracks, found, [stage], by_box)) == {(0, 1)}
+    assert pairs_of(associate(tracks, found, [stage._replace(allowed=~allowed & False)], by_box)) == set()
+
+
 def test_nobody() -> None:
     none = np.zeros(0, bool)
     rows, columns = associate(np.zeros((0, 4)), np.zeros((0, 4)), [Round(none, none, 0.3, 0.0)], by_box)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from streamseg.masks import BoxGrids, Masks
 from streamseg.structures import Instances, Tracks, TrackState
 from streamseg.tracking import Tracker, TrackerConfig
 
@@ -222,6 +223,49 @@ def test_empty_frames(make_instances: MakeInstances) -> None:
     for k in range(3):
         assert len(tracker.update(make_instances([]), k / FPS)) == 0
     assert len(tracker.lost().id) == 0
+
+
+def on_grid(make: MakeInstances, k: int, cells: int) -> Instances:
+    """One object under way, its mask on a grid of `cells`, or on its box where that is 0."""
+    boxes = [box(10 + 4 * k, 100)]
+    if cells:
+        return make(boxes, soft=np.full((1, cells, cells), 255, np.uint8))
+    plain = make(boxes)
+    masks = Masks(np.full((1, 28, 28), 255, np.uint8), BoxGrids(plain.xyxy), plain.masks.frame_hw)
+    return Instances(plain.xyxy, plain.score, plain.class_id, masks)
+
+
+@pytest.mark.parametrize("grids", [(40, 80), (100, 0), (0, 100)])
+def test_ids_outlive_a_change_of_engine(make_instances: MakeInstances, grids: tuple[int, int]) -> None:
+    tracker = Tracker()
+    for k in range(20):
+        assert ids_of(tracker.update(on_grid(make_instances, k, grids[k >= 10]), k / FPS)) == [1]
+
+
+def test_ids_outlive_an_empty_frame(make_instances: MakeInstances) -> None:
+    tracker = Tracker()
+    for k in range(20):
+        found = Instances.empty((400, 400)) if k in (5, 11, 12) else on_grid(make_instances, k, 40)
+        assert set(ids_of(tracker.update(found, k / FPS))) <= {1}
+        assert len(tracker.lost().id) == (k in (5, 11, 12))
+    assert tracker.lost().id.size == 0
+
+
+def test_masks_on_boxes_decide_where_boxes_mislead() -> None:
+    """Two halves of a square change places, as in the test with masks on one grid."""
+    y, x = np.mgrid[:28, :28]
+    halves = np.stack([np.where(y >= x, 255, 0), np.where(y < x, 255, 0)]).astype(np.uint8)
+    tracker = Tracker()
+
+    def step(k: int, first: int, second: int) -> Tracks:
+        xyxy = np.array([box(4 * first, 160, 80, 80), box(4 * second, 160, 80, 80)], np.float32)
+        masks = Masks(halves, BoxGrids(xyxy), (400, 400))
+        score, class_id = np.array([0.9, 0.8], np.float32), np.zeros(2, np.int32)
+        return tracker.update(Instances(xyxy, score, class_id, masks), k / FPS)
+
+    for k in range(10):
+        assert ids_of(step(k, 30, 33)) == [1, 2]
+    assert ids_of(step(10, 33, 30)) == [1, 2]
 
 
 def test_unsound_boxes_are_counted_and_untracked(make_instances: MakeInstances) -> None:

@@ -114,7 +114,7 @@ def publish(site):
             "family": "Tiny",
             "model": "tiny",
             "layout": "dbolya",
-            "mask_ap": (("val2017", 12.3),),
+            "mask_ap_percent": (("val2017", 12.3),),
             "licence": "MIT",
             "commercial_use": True,
             "project": "https://example.org/tiny",

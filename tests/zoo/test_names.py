@@ -122,3 +122,13 @@ def test_an_engine_is_fetched_and_exported_once(
     command("run", "synthetic?size=96x64", "--engine", "tiny", "--max-frames", 2)
     assert (len(site.asked), listener.lines) == (1, [])
     assert [path.name for path in made.parent.glob("*.onnx")] == [made.name]
+
+
+def test_another_exporter_makes_another_file(tiny, tmp_path, monkeypatch):
+    """A mistake mended in the exporter reaches engines that were exported before."""
+    from streamseg.jobs import obtain
+
+    before = obtain._path_in_cache(tiny, "ab" * 32, tmp_path)
+    assert obtain._path_in_cache(tiny, "ab" * 32, tmp_path) == before
+    monkeypatch.setattr(obtain, "export_revision", lambda: "0.1.0-mended")
+    assert obtain._path_in_cache(tiny, "ab" * 32, tmp_path) != before

@@ -18,7 +18,7 @@ def test_an_entry_says_where_from_how_good_and_what_for(entry):
     assert all(re.fullmatch(r"https://\S+/\S+\.pth", url) for url in entry.urls)
     assert entry.project.startswith("https://")
     assert entry.licence
-    assert all(20 < value < 45 for _, value in entry.mask_ap)
+    assert all(20 < value < 45 for _, value in entry.mask_ap_percent)
     assert entry.layout in {"dbolya", "mmdet", "solo"}
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from streamseg.masks import (
+    BoxGrids,
     Crop,
     FrameMasks,
     Region,
@@ -17,7 +18,6 @@ from streamseg.masks import (
     polygons,
     polygons_from_region,
     region,
-    regions,
     rle,
     tight_crops,
 )
@@ -36,7 +36,8 @@ def interpolation(pixels: int, cells: int, scale: float) -> NDArray[np.float64]:
 def upsampled(masks: Masks, k: int) -> NDArray[np.float64]:
     """(H, W) soft values of the whole frame: what masks.py must agree with, made the simple way."""
     (height, width), (mh, mw) = masks.frame_hw, masks.soft.shape[1:]
-    sx, sy = masks.scale_xy
+    assert not isinstance(masks.grid, BoxGrids)
+    sx, sy = masks.grid
     return interpolation(height, mh, sy) @ masks.soft[k].astype(np.float64) @ interpolation(width, mw, sx).T
 
 
@@ -98,7 +99,7 @@ def test_full_frame_is_the_upsampled_soft_mask_at_one_half(instances: Instances)
 @settings(deadline=None)
 def test_rle_decodes_to_the_full_frame_and_is_pycocotools_own_text(instances: Instances) -> None:
     masks, xyxy = instances.masks, instances.xyxy
-    for k, shared in enumerate(FrameMasks(instances).rles):
+    for k, shared in enumerate(FrameMasks(masks, xyxy).rles):
         frame = full_frame(masks, xyxy, k)
         got = rle(masks, xyxy, k)
         assert got == shared
@@ -233,7 +234,7 @@ def test_a_box_without_area_and_an_empty_mask_have_no_pixel() -> None:
     masks = Masks(soft, (4.0, 4.0), (24, 24))
     xyxy = np.array([[24, 24, 24, 24], [0, 0, 24, 24]], np.float32)
     instances = Instances(xyxy, np.ones(2, np.float32), np.zeros(2, np.int32), masks)
-    for part in regions(instances):
+    for part in instances.pixels.regions:
         assert part.bits.shape == (0, 0)
     for k in range(2):
         assert not full_frame(masks, xyxy, k).any()
@@ -242,23 +243,32 @@ def test_a_box_without_area_and_an_empty_mask_have_no_pixel() -> None:
 
 
 def test_no_instances_give_empty_lists() -> None:
-    instances = Instances.empty((720, 1280), (138, 138))
-    shared = FrameMasks(instances)
+    instances = Instances.empty((720, 1280))
+    shared = instances.pixels
     assert len(shared) == 0
-    assert regions(instances) == shared.regions == shared.rles == shared.areas == []
+    assert shared.regions == shared.rles == shared.areas == []
     assert tight_crops(instances.masks) == []
 
 
 def test_frame_masks_upsample_once() -> None:
-    shared = FrameMasks(disc((138, 138), (720, 1280), (640, 360), 100))
+    shared = disc((138, 138), (720, 1280), (640, 360), 100).pixels
     assert shared.regions is shared.regions
     assert shared.areas == [np.count_nonzero(shared.regions[0].bits)]
 
 
-def test_mask_iou_of_different_grids_is_refused() -> None:
+def test_mask_iou_of_different_grids_is_counted_in_pixels() -> None:
+    a = disc((138, 138), (720, 1280), (640, 360), 100)
+    b = disc((80, 112), (720, 1280), (660, 360), 100)
+    first, second = (full_frame(x.masks, x.xyxy, 0) for x in (a, b))
+    want = np.count_nonzero(first & second) / np.count_nonzero(first | second)
+    assert 0.7 < want < 0.8
+    assert mask_iou(a.masks, 0, b.masks, 0) == want
+
+
+def test_mask_iou_across_frame_sizes_is_refused() -> None:
     a = disc((138, 138), (720, 1280), (640, 360), 100).masks
-    b = disc((80, 112), (720, 1280), (640, 360), 100).masks
-    with pytest.raises(ValueError, match="grids"):
+    b = disc((138, 138), (720, 1281), (640, 360), 100).masks
+    with pytest.raises(ValueError, match=r"frames of \(720, 1280\) and \(720, 1281\)"):
         mask_iou(a, 0, b, 0)
 
 
@@ -281,7 +291,5 @@ def test_a_finer_grid_is_drawn_in_two_steps() -> None:
     drawn = full_frame(masks, box, 0)
     assert expected.sum() > 1000
     assert np.count_nonzero(drawn != expected) <= 0.001 * expected.sum()
-    coarse = full_frame(
-        Masks(soft, masks.scale_xy, masks.frame_hw), np.array([[0, 0, 333, 250]], np.float32), 0
-    )
+    coarse = full_frame(Masks(soft, masks.grid, masks.frame_hw), np.array([[0, 0, 333, 250]], np.float32), 0)
     assert np.count_nonzero(coarse != drawn) > 0

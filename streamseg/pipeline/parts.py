@@ -1,21 +1,34 @@
 """What a pipeline is made of: three small protocols, each testable without threads.
 
 An object is created, used and closed in one and the same thread, by the pipeline; `close` is called
-exactly once for each object that was created. The exception is `Source.interrupt`.
+exactly once for each object that was created. The exception is `SourcePart.interrupt`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
-__all__ = ["Sink", "Source", "Stage"]
+__all__ = ["Forgets", "Idles", "SinkPart", "SourcePart", "StagePart", "StopPipeline"]
 
 A = TypeVar("A")
 B_co = TypeVar("B_co", covariant=True)
 
 
-class Source(Protocol[B_co]):
+class StopPipeline(Exception):
+    """Raised by a part that wishes the pipeline to stop (its window was closed): no failure.
+
+    A sink raises it when it has dealt with its batch, which counts as delivered; a stage after its last
+    result. The part goes on getting what is still to be drained and may raise it again.
+    """
+
+    def __init__(self, deadline_s: float | None = None) -> None:
+        """`deadline_s`: as of `Pipeline.stop`."""
+        super().__init__("a part of the pipeline asks it to stop")
+        self.deadline_s = deadline_s
+
+
+class SourcePart(Protocol[B_co]):
     """Where items come from."""
 
     def __iter__(self) -> Iterator[B_co]:
@@ -32,7 +45,7 @@ class Source(Protocol[B_co]):
         """Free everything."""
 
 
-class Stage(Protocol[A, B_co]):
+class StagePart(Protocol[A, B_co]):
     """Turns items into items; may hold some back and may yield more or fewer than it is given."""
 
     def process(self, items: list[A]) -> Iterable[B_co]:
@@ -45,7 +58,7 @@ class Stage(Protocol[A, B_co]):
         """Free everything."""
 
 
-class Sink(Protocol[A]):
+class SinkPart(Protocol[A]):
     """Where items end."""
 
     def process(self, items: list[A]) -> None:
@@ -53,3 +66,20 @@ class Sink(Protocol[A]):
 
     def close(self) -> None:
         """Finish what was written; also called after an abort or a failure, its own included."""
+
+
+@runtime_checkable
+class Idles(Protocol[B_co]):
+    """A stage that holds items back, and would rather hand them over than wait with them."""
+
+    def idle(self) -> Iterable[B_co]:
+        """Everything that is held. Called once after a `process` when nothing waits, and before `forget`."""
+
+
+@runtime_checkable
+class Forgets(Protocol):
+    """A stage or sink that keeps something for each source."""
+
+    def forget(self, source: str) -> None:
+        """Free it: the last item of the source of this name has been processed. More may come if it is
+        added again."""

@@ -1,0 +1,31 @@
+"""Masks: soft grids as engines give them, and pixels, RLE, polygons, areas and overlaps made of them.
+
+No function makes an N × H × W array; each works inside the tight box of what is set.
+"""
+
+from streamseg.masks.crops import Crop, compared_scale, crop_iou, mask_iou, tight_crops
+from streamseg.masks.frame_masks import FrameMasks, area, full_frame, polygons, region, rle
+from streamseg.masks.regions import Region, contours, polygons_from_region
+from streamseg.masks.rle import Rle
+from streamseg.masks.soft import THRESHOLD, BoxGrids, Masks
+
+__all__ = [
+    "THRESHOLD",
+    "BoxGrids",
+    "Crop",
+    "FrameMasks",
+    "Masks",
+    "Region",
+    "Rle",
+    "area",
+    "compared_scale",
+    "contours",
+    "crop_iou",
+    "full_frame",
+    "mask_iou",
+    "polygons",
+    "polygons_from_region",
+    "region",
+    "rle",
+    "tight_crops",
+]

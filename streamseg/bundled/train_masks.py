@@ -20,20 +20,17 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, required=True, help="wall time to train for")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint; FILE.resume is kept beside it")
     parser.add_argument("--weights", type=Path, help="checkpoint of an earlier run, to be trained on")
-    parser.add_argument("--size", default="384x640", help="height x width of the pictures")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="single-threaded ones")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    height, width = (int(side) for side in options.size.split("x"))
     try:
         train_masks(
             options.data,
             options.package,
             options.out,
             minutes=options.minutes,
-            input_hw=(height, width),
             processes=options.processes,
             peak_rate=options.rate,
             seed=options.seed,

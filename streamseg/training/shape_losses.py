@@ -42,7 +42,7 @@ def compute_shape_losses(model: PicoDet, heads: PicoHeads, points: Tensor, batch
     """
     size_hw = batch.images.shape[1], batch.images.shape[2]
     with torch.no_grad():
-        boxes = decoded_boxes(heads.distribution.float(), points, size_hw)
+        boxes = torch.stack(decoded_boxes(heads.distribution.float(), points, size_hw), -1)
         scores = joint_scores(heads)
     seen, proto, scenery = heads.seen.float(), heads.proto.float(), heads.scenery.float()
     # Zero, but attached to the branch: gradients are shared between processes, with or without objects.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from streamseg.models.corners import Corners
 from streamseg.models.picodet.network import PicoHeads
 
 __all__ = ["decoded_boxes", "joint_scores"]
@@ -18,13 +19,13 @@ def joint_scores(heads: PicoHeads) -> Tensor:
     return (heads.logits.sigmoid() * heads.alignment.sigmoid() + LEAST).sqrt()
 
 
-def decoded_boxes(distribution: Tensor, points: Tensor, input_hw: tuple[int, int]) -> Tensor:
-    """Logits (B, P, 4 · bins) at points (P, 3), see `level_points` → (B, P, 4) x1 y1 x2 y2 relative to the
-    input, not clipped."""
+def decoded_boxes(distribution: Tensor, points: Tensor, input_hw: tuple[int, int]) -> Corners:
+    """Logits (B, P, 4 · bins) at points (P, 3), see `level_points` → planes (B, P) relative to the input, not
+    clipped."""
     weights = distribution.reshape(*distribution.shape[:2], 4, -1).softmax(-1)
     bins = torch.arange(weights.shape[-1], device=weights.device, dtype=weights.dtype)
     sides = (weights * bins).sum(-1) * points[:, 2:]
     x, y = points[:, 0], points[:, 1]
     left, top, right, bottom = sides.unbind(-1)
     h, w = input_hw
-    return torch.stack(((x - left) / w, (y - top) / h, (x + right) / w, (y + bottom) / h), -1)
+    return Corners((x - left) / w, (y - top) / h, (x + right) / w, (y + bottom) / h)

@@ -81,7 +81,7 @@ class PicoTail(nn.Module):
         heads = PicoHeads(logits, alignment, distribution, seen, proto, scenery)
         scores = joint_scores(heads)
         found = self._pairs(scores if self.columns is None else scores.index_select(-1, self.columns))
-        corners = Corners(*decoded_boxes(distribution, self.points, self.input_hw).unbind(-1))
+        corners = decoded_boxes(distribution, self.points, self.input_hw)
         classes = None if self.cross_class else found.classes
         dropped = suppressed_pairs(corners.gather(found.locations), classes)
         best, kept = torch.where(dropped, -1.0, found.scores).topk(self.max_detections, dim=1)

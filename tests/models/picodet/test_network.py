@@ -98,7 +98,9 @@ def test_the_detector_is_the_original_on_ten_pictures(original: Any, shared_dir:
             parts = [torch.cat([level[k].flatten(2) for level in original(picture)], 2).mT for k in range(3)]
         wanted = heads._replace(logits=parts[0], alignment=parts[1], distribution=parts[2])
         assert (joint_scores(heads) - joint_scores(wanted)).abs().max() <= 1e-4
-        boxes, wanted_boxes = (decoded_boxes(h.distribution, points, (SIDE, SIDE)) for h in (heads, wanted))
+        boxes, wanted_boxes = (
+            torch.stack(decoded_boxes(h.distribution, points, (SIDE, SIDE))) for h in (heads, wanted)
+        )
         assert (boxes - wanted_boxes).abs().max() * SIDE <= 0.1
         assert joint_scores(wanted).max() > 0.3
 
@@ -111,7 +113,7 @@ def test_boxes_and_scores_by_hand() -> None:
     logits = torch.full((1, 85, 4, 8), -100.0)
     for side, bins in enumerate(((1,), (0,), (2, 3), (7,))):
         logits[0, 1, side, list(bins)] = 100.0
-    box = decoded_boxes(logits.flatten(2), points, (64, 64))[0, 1]
+    box = torch.stack(decoded_boxes(logits.flatten(2), points, (64, 64)), -1)[0, 1]
     assert (box * 64).tolist() == pytest.approx([12 - 8, 4, 12 + 20, 4 + 56])
     none = torch.zeros(1, 1, 0)
     heads = PicoHeads(torch.tensor([[[0.0, 100.0]]]), torch.tensor([[[0.0]]]), none, none, none, none)

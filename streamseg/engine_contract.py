@@ -49,7 +49,6 @@ __all__ = [
     "TensorSpec",
     "contract_tensors",
     "shortened",
-    "without_controls",
 ]
 
 CONTRACT_VERSION = 2
@@ -172,7 +171,7 @@ class EngineInfo:
     def __post_init__(self) -> None:
         problem = _name_problem(self) or _value_problem(self)
         if problem:
-            raise NotAnEngine(f"{without_controls(str(self.model))[:60]}: {problem}")
+            raise NotAnEngine(f"{shortened(self.model)[1:-1]}: {problem}")
 
     def arithmetic(self, rest: str) -> str:
         """What it computes in where all that is not quantised is in `rest`, which comes last."""
@@ -196,7 +195,7 @@ def _name_problem(info: EngineInfo) -> str:
         for text in value if isinstance(value, tuple) else (value,):
             if not isinstance(text, str):
                 return f"{field}: {shortened(text)} is no text"
-            if not text.isprintable() and without_controls(text) != text:
+            if not UNPRINTABLE.isdisjoint(map(unicodedata.category, text)):
                 return f"{field}: {shortened(text)} holds characters that cannot be shown"
     return ""
 
@@ -227,11 +226,6 @@ def _is_encoding(text: str) -> bool:
         return name == "logit" and math.isfinite(float(slope)) and float(slope) > 0
     except ValueError:
         return False
-
-
-def without_controls(text: str) -> str:
-    """`text` as a name may be: what cannot be shown becomes `?`."""
-    return "".join("?" if unicodedata.category(letter) in UNPRINTABLE else letter for letter in text)
 
 
 def shortened(value: object) -> str:

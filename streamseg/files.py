@@ -99,15 +99,15 @@ def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
     write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def remove_stale_parts(folder: Path, names: re.Pattern[str]) -> None:
+def remove_stale_parts(folder: Path, names: re.Pattern[str], *, older_than_s: float = _STALE_SECONDS) -> None:
     """Remove what a killed `atomic_write` of files whose whole name matches left in `folder`.
 
-    Parts younger than a minute stay: another process may be writing them.
+    By default those younger than a minute stay: another process may be writing them.
     """
     with suppress(OSError):
         for entry in folder.iterdir():
             part = _PART.fullmatch(entry.name)
-            if part and names.fullmatch(part[1]) and time.time() - entry.stat().st_mtime > _STALE_SECONDS:
+            if part and names.fullmatch(part[1]) and time.time() - entry.stat().st_mtime >= older_than_s:
                 entry.unlink(missing_ok=True)
 
 

@@ -69,6 +69,17 @@ class LatencyQuantiles:
         self.min_s = min(self.min_s, seconds)
         self.max_s = max(self.max_s, seconds)
 
+    @classmethod
+    def merged(cls, parts: Iterable[LatencyQuantiles]) -> LatencyQuantiles:
+        """All durations of `parts` together."""
+        whole = cls()
+        for part in parts:
+            whole._bins = [a + b for a, b in zip(whole._bins, part._bins, strict=True)]
+            whole.total_s += part.total_s
+            whole.min_s = min(whole.min_s, part.min_s)
+            whole.max_s = max(whole.max_s, part.max_s)
+        return whole
+
     @property
     def count(self) -> int:
         return sum(self._bins)
@@ -123,6 +134,20 @@ class RecentQuantiles:
         counts = self._steps[-1][1]
         index = _bin(seconds)
         counts[index] = counts.get(index, 0) + 1
+
+    @classmethod
+    def merged(cls, parts: Iterable[RecentQuantiles]) -> RecentQuantiles:
+        """The durations of `parts`, which have windows of one length, together."""
+        whole = cls()
+        steps: dict[int, dict[int, int]] = {}
+        for part in parts:
+            whole._step_s = part._step_s
+            for number, counts in list(part._steps):
+                step = steps.setdefault(number, {})
+                for index, count in counts.copy().items():
+                    step[index] = step.get(index, 0) + count
+        whole._steps.extend(sorted(steps.items()))
+        return whole
 
     def quantile(self, q: float, now: float | None = None) -> float:
         """Seconds that a share `q` (0…1) of the recent durations does not exceed; 0 when there are none."""

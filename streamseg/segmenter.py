@@ -20,18 +20,18 @@ __all__ = ["REFUSALS", "Segmenter", "resize_into"]
 
 _log = logging.getLogger(__name__)
 
-NO_COUNT = "count not in 0…K"
 BAD_SCORE = "score not in 0…1"
 UNKNOWN_CLASS = "unknown class"
 BAD_BOX = "box not finite"
 FAR_BOX = "box far outside the input"
-REFUSALS = (NO_COUNT, BAD_SCORE, UNKNOWN_CLASS, BAD_BOX, FAR_BOX)
-"""Why a row of an engine's outputs, or its count, is refused; a row is counted under the first that fits."""
+REFUSALS = (BAD_SCORE, UNKNOWN_CLASS, BAD_BOX, FAR_BOX)
+"""Why a row of an engine's outputs is refused; it is counted under the first that fits."""
 
-_SCORE_SLACK = 0.01
-"""Half precision rounds a probability by up to 1/256; what exceeds 1 by no more is taken for 1."""
-_FARTHEST = 10.0
-"""Input sizes from its corner. Boxes may overhang the picture, but nothing sees an object so large."""
+_SCORE_SLACK = 0.25
+"""What exceeds 1 by no more is taken for 1: half precision rounds, and a score times a guessed mask IoU
+(YOLACT++) may overshoot."""
+_FARTHEST = 1000.0
+"""Input sizes from its corner. Engines need not clip, and a box may be decoded to many times its prior."""
 
 ImageArray = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
@@ -99,7 +99,7 @@ class Segmenter:
 
     def drain(self) -> list[Segmented]:
         """The results still under way. Raises EngineError."""
-        return self._collected()
+        return self.idle()
 
     def segment(self, frames: list[Frame]) -> list[Segmented]:
         """The results of `frames`, after those of frames still under way. Raises EngineError."""
@@ -129,7 +129,7 @@ class Segmenter:
 
     def _segmented(self, outputs: EngineOutputs, b: int, frame: Frame) -> Segmented:
         """Copies of what is kept of row `b`: the engine reuses its outputs."""
-        count = self._count(int(outputs.count[b]), outputs.scores.shape[1])
+        count = int(outputs.count[b])
         score, class_id = outputs.scores[b, :count], outputs.classes[b, :count]
         keep = self._kept(outputs.boxes[b, :count], score, class_id)
         extent_xy = _extent(self.engine.info, frame.size_hw)
@@ -156,28 +156,40 @@ class Segmenter:
             grid = BoxGrids(boxes, paste)
         return Masks(soft, grid, frame_hw, info.mask_finer, self._logit_slope)
 
-    def _count(self, count: int, most: int) -> int:
-        if 0 <= count <= most:
-            return count
-        self._refuse(NO_COUNT, 1)
-        return min(max(count, 0), most)
-
     def _kept(
         self, boxes: NDArray[np.float32], score: NDArray[np.float32], class_id: NDArray[np.int32]
     ) -> NDArray[np.intp]:
         """The rows asked for; those among them whose values cannot be are left out and counted by cause."""
-        asked = ~(score < self._score)  # NaN is asked about
-        far = np.abs(boxes).max(axis=1, initial=0)  # NaN where one side is
-        known = (class_id >= 0) & (class_id < len(self._wanted))
-        good = (score >= 0) & (score <= 1 + _SCORE_SLACK), known, np.isfinite(far), far <= _FARTHEST
-        sound = good[0] & good[1] & good[2] & good[3]
-        if not sound[asked].all():
-            left = asked.copy()
-            for cause, fits in zip(REFUSALS[1:], good, strict=True):
-                self._refuse(cause, int(np.count_nonzero(left & ~fits)))
-                left &= fits
-        keep = np.flatnonzero(sound & asked)
-        return keep[self._wanted[class_id[keep]]]
+        rows = np.flatnonzero(~(score < self._score))  # NaN is looked at, too
+        boxes, score, class_id = boxes[rows], score[rows], class_id[rows]
+        # One figure each, as rows hardly ever are at fault; NaN fails every comparison.
+        sound = (
+            score.min(initial=0) >= 0
+            and score.max(initial=0) <= 1 + _SCORE_SLACK
+            and class_id.min(initial=0) >= 0
+            and class_id.max(initial=-1) < len(self._wanted)
+            and np.abs(boxes).max(initial=0) <= _FARTHEST
+        )
+        if not sound:
+            fits = self._fits(boxes, score, class_id)
+            rows, class_id = rows[fits], class_id[fits]
+        return rows[self._wanted[class_id]]
+
+    def _fits(
+        self, boxes: NDArray[np.float32], score: NDArray[np.float32], class_id: NDArray[np.int32]
+    ) -> Bools:
+        """(n,) whether the values of a row can be; counts the others."""
+        farthest = np.abs(boxes).max(axis=1, initial=0)
+        left = np.ones(len(score), np.bool_)
+        for cause, fits in (
+            (BAD_SCORE, (score >= 0) & (score <= 1 + _SCORE_SLACK)),
+            (UNKNOWN_CLASS, (class_id >= 0) & (class_id < len(self._wanted))),
+            (BAD_BOX, np.isfinite(farthest)),
+            (FAR_BOX, farthest <= _FARTHEST),
+        ):
+            self._refuse(cause, int(np.count_nonzero(left & ~fits)))
+            left &= fits
+        return left
 
     def _refuse(self, cause: str, rows: int) -> None:
         if rows and not self._refused[cause]:

@@ -217,7 +217,6 @@ class Stamps:
     segment: int | None = None
     track: int | None = None
     overlay: int | None = None
-    sink: int | None = None
 
 
 STAGES = tuple(column.name for column in fields(Stamps))

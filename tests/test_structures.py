@@ -80,13 +80,13 @@ def test_pixels_travel_unmade() -> None:
 def test_a_stage_adds_its_stamp_to_a_new_result() -> None:
     result = result_of(one_square())
     stamped = replace(result, stamps=replace(result.stamps, segment=3_000_000))
-    assert result.stamps == Stamps(None, None, None, None)
+    assert result.stamps == Stamps(None, None, None)
     assert stamped.age_ms("segment") == 2
     with pytest.raises(ValueError, match=r"age_ms: 'segment' has not finished with Frame\('cam' #3"):
         result.age_ms("segment")
     with pytest.raises(FrozenInstanceError):
         stamped.stamps.track = 1  # type: ignore[misc]
-    assert STAGES == ("segment", "track", "overlay", "sink")
+    assert STAGES == ("segment", "track", "overlay")
 
 
 def test_a_result_is_fresh_and_has_nothing_that_nobody_made() -> None:

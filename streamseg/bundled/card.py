@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from streamseg.errors import DatasetError
 from streamseg.evaluation.coco import Subset, evaluate
 from streamseg.evaluation.dataset_eval import evaluate_dataset
 from streamseg.evaluation.scenes import write_scenes
+from streamseg.files import file_sha256, write_json
 from streamseg.scene import CLASS_NAME
 
 __all__ = ["measure_coco", "measure_engine", "measure_shapes", "update_card"]
@@ -83,6 +83,5 @@ def update_card(card: Path, engine_file: Path, measured: Mapping[str, Any]) -> N
             told = dict(json.loads(card.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise DatasetError(f"{card}: not a card ({error}); move it away") from error
-    digest = hashlib.sha256(engine_file.read_bytes()).hexdigest()
-    told |= {**measured, "engine": engine_file.name, "engine_sha256": digest}
-    card.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    told |= {**measured, "engine": engine_file.name, "engine_sha256": file_sha256(engine_file)}
+    write_json(card, told, indent=1)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from streamseg.errors import SourceError
 
-__all__ = ["BgrConverter", "nameless", "open_container", "reason", "video_stream"]
+__all__ = ["BgrConverter", "described", "nameless", "open_container", "reason", "video_stream"]
 
 # FFmpeg writes to stderr by itself; what matters of it reaches the user as an exception.
 av.logging.set_libav_level(av.logging.PANIC)
@@ -51,6 +51,12 @@ def video_stream(container: InputContainer, name: str) -> av.VideoStream:
     if stream.codec_context is None:
         raise SourceError(f"{name}: FFmpeg has no decoder for its video codec; convert it first")
     return stream
+
+
+def described(stream: av.VideoStream) -> str:
+    """The codec, its profile and size, in words: `h264 High 4:4:4 Predictive, 1280x720`."""
+    codec = stream.codec_context
+    return " ".join(filter(None, (codec.name, codec.profile))) + f", {codec.width}x{codec.height}"
 
 
 def _is_cover(stream: av.VideoStream) -> bool:

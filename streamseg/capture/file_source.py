@@ -15,7 +15,7 @@ from av.container import InputContainer
 from streamseg.addresses import is_address, shown
 from streamseg.capture.decode import BgrConverter, open_container, reason, video_stream
 from streamseg.capture.media_clock import MediaClock
-from streamseg.capture.network import Peer, hang_up, open_address, peers_of
+from streamseg.capture.network import Line, open_address, peers_of
 from streamseg.capture.source import Source, SourceOptions
 from streamseg.errors import CorruptSource, SourceError
 from streamseg.structures import Frame
@@ -36,18 +36,28 @@ class FileSource(Source):
     def __init__(self, path: str | Path, source_id: str, options: SourceOptions | None = None) -> None:
         super().__init__(source_id, live=False)
         self._name = shown(str(path))
-        self._peers: frozenset[Peer] = frozenset()
+        self._line: Line | None = None
         if is_address(str(path)):
-            self._peers = peers_of(str(path))
-            self._container = open_address(str(path), options or SourceOptions())
+            self._line = Line(peers_of(str(path)))
+            self._container = self._connected(str(path), options or SourceOptions(), self._line)
         else:
             self._container = _open_file(Path(path), self._name)
         try:
             self._stream = video_stream(self._container, self._name)
             self._prepare()
         except BaseException:
-            self._container.close()
+            self.close()
             raise
+
+    @staticmethod
+    def _connected(address: str, options: SourceOptions, line: Line) -> InputContainer:
+        try:
+            container = open_address(address, options)
+        except BaseException:
+            line.close()
+            raise
+        line.connected()
+        return container
 
     def _prepare(self) -> None:
         self._stream.thread_type = "AUTO"
@@ -170,12 +180,18 @@ class FileSource(Source):
     def _damage(self) -> str:
         return f", {self._damaged} damaged packet(s) left out" if self._damaged else ""
 
+    def counters(self) -> dict[str, int]:
+        return {**super().counters(), "damaged": self._damaged}
+
     def interrupt(self) -> None:
         super().interrupt()
-        hang_up(self._peers)
+        if self._line:
+            self._line.hang_up()
 
     def close(self) -> None:
         self._container.close()
+        if self._line:
+            self._line.close()
 
 
 def _open_file(path: Path, name: str) -> InputContainer:

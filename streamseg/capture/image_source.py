@@ -13,7 +13,7 @@ import numpy as np
 
 from streamseg.addresses import printable
 from streamseg.capture.source import Source
-from streamseg.errors import SourceError
+from streamseg.errors import CorruptSource, SourceError
 from streamseg.structures import Frame
 
 __all__ = ["IMAGE_SUFFIXES", "ImageSource"]
@@ -26,7 +26,8 @@ class ImageSource(Source):
     """The images of a folder, or those that match a glob, in natural order (img2 before img10).
 
     Of a folder, files with the suffixes in IMAGE_SUFFIXES are taken, not those of folders in it; of a
-    glob all that match. Their media time is index / `fps`. Sizes may differ from image to image.
+    glob all that match. Their media time is index / `fps`. Sizes may differ from image to image. One that
+    cannot be decoded is left out, and keeps its index; at the end CorruptSource names the first.
     """
 
     def __init__(self, pattern: str | Path, source_id: str, fps: float | None = None) -> None:
@@ -35,11 +36,11 @@ class ImageSource(Source):
         self.fps = fps or _DEFAULT_FPS
         self.frame_count = len(self._paths)
         self._index = 0
+        self._read = 0
+        self._broken: list[str] = []
 
     def __iter__(self) -> Iterator[Frame]:
-        while not self._interrupted and self._index < len(self._paths):
-            index, self._index = self._index, self._index + 1
-            yield self._frame(index)
+        yield from self.chosen(range(self._index, len(self._paths)))
 
     def chosen(self, indexes: Collection[int]) -> Iterator[Frame]:
         """The other images are not read."""
@@ -47,12 +48,28 @@ class ImageSource(Source):
             if self._interrupted:
                 return
             self._index = index + 1
-            yield self._frame(index)
+            try:
+                yield self._frame(index)
+            except SourceError as error:
+                self._broken.append(str(error))
+        if self._broken and not self._interrupted:
+            raise self._complaint()
 
     def _frame(self, index: int) -> Frame:
         image = _read(self._paths[index])
         self.size_hw = image.shape[0], image.shape[1]
+        self._read += 1
         return Frame(image, index, index / (self.fps or _DEFAULT_FPS), time.monotonic_ns(), self.source_id)
+
+    def _complaint(self) -> SourceError:
+        first, more = self._broken[0], len(self._broken) - 1
+        others = f", and so were {more} others" if more else ""
+        if not self._read:
+            return SourceError(first + (f"; no image of {len(self._broken)} can be read" if more else ""))
+        return CorruptSource(f"{first}: left out{others}; {self._read} images read")
+
+    def counters(self) -> dict[str, int]:
+        return {**super().counters(), "damaged": len(self._broken)}
 
     def close(self) -> None:
         """Nothing is held."""
@@ -87,5 +104,5 @@ def _read(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         raise SourceError(f"{printable(path)}: cannot be read ({error.strerror})") from error
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:
-        raise SourceError(f"{printable(path)}: not an image that can be decoded; repair it or take it out")
+        raise SourceError(f"{printable(path)}: not an image that can be decoded")
     return np.ascontiguousarray(image, np.uint8)

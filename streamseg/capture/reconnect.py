@@ -109,6 +109,9 @@ class ReconnectingSource(Source):
         self.reconnects += self._index > 0
         self._media_clock().restart(now_s - self._arrived_s)
 
+    def counters(self) -> dict[str, int]:
+        return {**super().counters(), "reconnects": self.reconnects}
+
     def _media_clock(self) -> MediaClock:
         if self._clock is None:
             self._clock = MediaClock(1 / (self.fps or _DEFAULT_FPS))

@@ -73,6 +73,10 @@ class Source(ABC):
             if frame.index >= last:
                 return
 
+    def counters(self) -> dict[str, int]:
+        """What went on besides frames, by name, for the summary: only numbers that never fall."""
+        return {"repaired_pts": self.repaired_pts}
+
     def interrupt(self) -> None:
         """Make the iteration end soon, also when it is waiting for a frame. Thread-safe, idempotent."""
         self._interrupted = True

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from streamseg.certification.comparison import ClassFigures, Figures
-from streamseg.certification.verdict import Thresholds, Verdict
+from streamseg.certification.thresholds import Thresholds
+from streamseg.certification.verdict import Verdict
+from streamseg.engines.certified import EDITION
 from streamseg.engines.locate import list_engines
 from streamseg.engines.sidecar import sidecar_path
 from streamseg.errors import NotCertified
-from streamseg.files import write_failure
+from streamseg.files import write_failure, write_json
 from streamseg.version import __version__
 
 __all__ = [
@@ -24,7 +25,7 @@ __all__ = [
     "describe",
     "is_bundled",
     "require_passed",
-    "write_json",
+    "write_certificate",
 ]
 
 
@@ -36,6 +37,10 @@ class EngineRecord:
     sha256: str
     runtime: str
     """`openvino 2025.4.0 BF16`."""
+    runtime_name: str
+    """`openvino`."""
+    precision: str
+    """What its floating point was really computed in: `bf16`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,9 @@ class WorstFrame:
     extra: int
     changed: int
     least_iou: float | None
-    """Of its matched pairs."""
+    """Of the masks of its matched pairs."""
+    least_box_iou: float | None
+    """Of their boxes."""
     picture: str | None
     """File, where one was asked for."""
 
@@ -93,11 +100,15 @@ class Certificate:
     """The partner may score less by so much."""
     thresholds: Thresholds
     figures: Figures
+    one_at_a_time: str
+    """Why the candidate was given single frames only; empty: batches of two as well."""
     speed: Speed
     worst: tuple[WorstFrame, ...]
     made: str
     """UTC, ISO 8601."""
     streamseg: str = __version__
+    edition: int = EDITION
+    """Of what is compared."""
 
     @property
     def passed(self) -> bool:
@@ -134,14 +145,11 @@ def require_passed(certificate: Certificate) -> None:
         raise NotCertified(f"{certificate.candidate.path}: not certified: {why}")
 
 
-def write_json(certificate: Certificate, path: Path) -> None:
+def write_certificate(certificate: Certificate, path: Path) -> None:
     """Write all of it, or nothing. Raises SinkError."""
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text(json.dumps(certificate.as_dict(), indent=1, ensure_ascii=False) + "\n", "utf-8")
-        part.replace(path)
+        write_json(path, certificate.as_dict(), indent=1)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise write_failure(path, error) from error
 
 
@@ -174,15 +182,20 @@ def _table(figures: Figures) -> list[str]:
 
 def _agreement(figures: Figures, score: float) -> list[str]:
     lines = []
-    if figures.iou and figures.boundary_px and figures.score_shift:
-        iou, edge, shift = figures.iou, figures.boundary_px, figures.score_shift
+    if figures.iou and figures.box_iou and figures.box_px and figures.boundary_px and figures.score_shift:
+        edge, shift, side = figures.boundary_px, figures.score_shift, figures.box_px
         lines = [
-            "mask IoU       " + "  ".join(f"{name} {value:.3f}" for name, value in iou.items()),
+            f"mask IoU       {_named(figures.iou)}",
+            f"box IoU        {_named(figures.box_iou)}",
+            f"box sides      mean {side['mean']:.2f}  p95 {side['p95']:.2f} pixels",
             f"boundary       mean {edge['mean']:.2f}  p95 {edge['p95']:.2f} pixels",
             f"score shift    mean {shift['mean']:+.4f}  p95 {shift['p95']:.4f}  largest {shift['max']:.4f}",
             f"near ties      {figures.fell_below} matched pairs fell below {score:g}, "
             f"{figures.rose_above} rose above it",
         ]
+    lines.append(
+        f"weak           {figures.weak_candidate} below {score:g}, reference {figures.weak_reference}"
+    )
     if figures.class_changes:
         changes = list(figures.class_changes.items())[:5]
         lines.append("other class    " + ", ".join(f"{name} {count}" for name, count in changes))
@@ -191,16 +204,22 @@ def _agreement(figures: Figures, score: float) -> list[str]:
     return lines
 
 
+def _named(values: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in values.items())
+
+
 def _worst_line(frame: WorstFrame) -> str:
     parts = [f"{frame.missed} missed", f"{frame.extra} extra", f"{frame.changed} of another class"]
     if frame.least_iou is not None:
-        parts.append(f"least IoU {frame.least_iou:.3f}")
+        parts.append(f"least IoU {frame.least_iou:.3f}, of boxes {frame.least_box_iou:.3f}")
     picture = f"  {frame.picture}" if frame.picture else ""
     return f"worst frame    #{frame.index} at {frame.pts_seconds:.2f} s: {', '.join(parts)}{picture}"
 
 
 def _verdict(certificate: Certificate) -> list[str]:
     lines = [f"{certificate.verdict.upper():14} {fault}" for fault in certificate.faults] or ["PASSED"]
+    if certificate.one_at_a_time:
+        lines.append(f"note           single frames only: {certificate.one_at_a_time}")
     if certificate.compares_itself:
         lines.append(
             "note           candidate and reference are one engine, which shows only that the check works"

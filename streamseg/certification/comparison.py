@@ -5,18 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.certification.instance_match import Matching, match_instances
+from streamseg.certification.probes import Nearer
+from streamseg.certification.thresholds import Thresholds
 from streamseg.evaluation.boundary import boundary_error_px
+from streamseg.geometry import box_iou
 from streamseg.masks import Region
 from streamseg.structures import Instances
 
-__all__ = ["ClassFigures", "Comparison", "Figures", "FrameComparison", "compare_frame", "difference"]
+__all__ = [
+    "ClassFigures",
+    "Comparison",
+    "Figures",
+    "FrameComparison",
+    "PairLimit",
+    "compare_frame",
+    "difference",
+    "moved_boxes",
+]
 
 Floats = NDArray[np.float64]
+Boxes = NDArray[np.float32]
+PairLimit = Literal["mask", "box", "score"]
+"""What each pair has a limit for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,10 +44,23 @@ class FrameComparison:
     matching: Matching
     boundary_px: Floats
     """(P,) per pair, as `boundary_error_px`."""
+    box_iou: Floats
+    """(P,) of the pairs' boxes, as the engines gave them: no mask has a part in it."""
+    box_px: Floats
+    """(P,) largest distance between equal sides of the two boxes, pixels of the frame."""
     score: float
     """What needs a partner scores at least this."""
     maskless: int
     """Instances of the reference that reach the score and have no pixel."""
+    weak: tuple[int, int]
+    """Instances below the score that a tracker still uses: of the reference, of the candidate."""
+
+    @property
+    def score_shift(self) -> Floats:
+        """(P,) candidate − reference."""
+        rows, columns = self.matching.pairs.T
+        shift: Floats = self.candidate.score[columns].astype(float) - self.reference.score[rows]
+        return shift
 
     @property
     def wrong(self) -> int:
@@ -49,15 +78,28 @@ class FrameComparison:
 
     @property
     def badness(self) -> float:
-        """For ranking: one for each wrong instance, and what each pair lacks of IoU 1."""
-        return self.wrong + float((1 - self.matching.iou).sum())
+        """How far apart the two are: one for each wrong instance, what each pair's masks and boxes lack of
+        IoU 1, and its score shift."""
+        lacking = (1 - self.matching.iou).sum() + (1 - self.box_iou).sum()
+        return self.wrong + float(lacking + np.abs(self.score_shift).sum())
 
 
-def compare_frame(reference: Instances, candidate: Instances, score: float) -> FrameComparison:
+def compare_frame(
+    reference: Instances,
+    candidate: Instances,
+    score: float,
+    *,
+    partner_score: float = 0.0,
+    weak_score: float = math.inf,
+) -> FrameComparison:
     """Compare what two engines found in one frame; both should list somewhat less than `score` too.
 
-    See `match_instances`.
+    What reaches `score` needs a partner of at least `partner_score`, see `match_instances`. Instances from
+    `weak_score` up to `score` are counted.
     """
+    sides = reference, candidate
+    weak = [int(np.count_nonzero((s.score >= weak_score) & (s.score < score))) for s in sides]
+    reference, candidate = (side.select(side.score >= partner_score) for side in sides)
     masks_r, masks_c = reference.pixels, candidate.pixels
     seen_r, seen_c = np.array(masks_r.areas, int) > 0, np.array(masks_c.areas, int) > 0
     regions_r = [masks_r.regions[k] for k in np.flatnonzero(seen_r)]
@@ -66,7 +108,18 @@ def compare_frame(reference: Instances, candidate: Instances, score: float) -> F
     reference, candidate = reference.select(seen_r), candidate.select(seen_c)
     matching = match_instances(reference, candidate, regions_r, regions_c, score)
     boundary = [boundary_error_px(regions_r[i], regions_c[j]) for i, j in matching.pairs.tolist()]
-    return FrameComparison(reference, candidate, matching, np.array(boundary, float), score, maskless)
+    boxes = reference.xyxy[matching.pairs[:, 0]], candidate.xyxy[matching.pairs[:, 1]]
+    return FrameComparison(
+        reference,
+        candidate,
+        matching,
+        np.array(boundary, float),
+        box_iou=np.diag(box_iou(*boxes)),
+        box_px=np.abs(boxes[0] - boxes[1]).max(axis=1, initial=0).astype(float),
+        score=score,
+        maskless=maskless,
+        weak=(weak[0], weak[1]),
+    )
 
 
 def difference(frame: FrameComparison) -> NDArray[np.bool_]:
@@ -82,6 +135,12 @@ def difference(frame: FrameComparison) -> NDArray[np.bool_]:
     for region in (*lonely, *(regions_c[j] for j in frame.matching.extra)):
         _within(differs, region)[...] |= region.bits
     return differs
+
+
+def moved_boxes(frame: FrameComparison, thresholds: Thresholds) -> tuple[Boxes, Boxes]:
+    """(n, 4), (n, 4) boxes of the reference and the candidate in pairs whose boxes are beyond the limit."""
+    beyond = frame.matching.pairs[frame.box_iou < thresholds.min_box_iou_p5]
+    return frame.reference.xyxy[beyond[:, 0]], frame.candidate.xyxy[beyond[:, 1]]
 
 
 def _within(canvas: NDArray[np.bool_], region: Region) -> NDArray[np.bool_]:
@@ -128,12 +187,26 @@ class Figures:
     """Pairs that only the candidate has there."""
     iou: dict[str, float] | None
     """p1, p5, p50, mean of the mask IoU."""
+    box_iou: dict[str, float] | None
+    """The same of the box IoU."""
+    box_px: dict[str, float] | None
+    """p95, mean of the largest distance between equal sides of a pair's boxes in pixels of the frame."""
     boundary_px: dict[str, float] | None
     """p95, mean of the pairs' boundary error in pixels of the frame."""
     boundary_share: float | None
     """The mean of the same as a share of the frame's diagonal."""
+    boundary_uncertainty: float | None
+    """Standard error of that share; None with fewer than two pairs."""
     score_shift: dict[str, float] | None
     """mean (candidate − reference), p95 and max of its absolute value."""
+    beyond: dict[PairLimit, int]
+    """Pairs beyond the thresholds of mask IoU, box IoU and score shift."""
+    weak_reference: int
+    """Instances of the reference below the score that a tracker still uses."""
+    weak_candidate: int
+    """The same of the candidate."""
+    nearer: tuple[Nearer, ...]
+    """For each altered picture that was tried."""
     class_changes: dict[str, int]
     """`cat → dog` and how often."""
     classes: tuple[ClassFigures, ...]
@@ -148,13 +221,30 @@ class Figures:
 class Comparison:
     """Adds up frames."""
 
-    def __init__(self, class_names: Sequence[str]) -> None:
+    def __init__(self, class_names: Sequence[str], thresholds: Thresholds) -> None:
+        """`thresholds` say which pairs are counted as beyond them."""
         self.class_names = tuple(class_names)
+        self._thresholds = thresholds
         self._frames: list[_Columns] = []
+        self._nearer: dict[str, Nearer] = {}
 
     def add(self, frame: FrameComparison) -> None:
         """One frame more; its masks are not kept."""
         self._frames.append(_columns(frame))
+
+    def add_probe(self, name: str, here: FrameComparison, there: FrameComparison) -> None:
+        """The same frame and candidate twice: with the reference's results of the frame, and of the frame
+        altered as `name` says."""
+        known = self._nearer.get(name, Nearer(name, 0, 0))
+        differs, nearer = here.badness != there.badness, there.badness < here.badness
+        self._nearer[name] = Nearer(name, known.frames + differs, known.nearer + nearer)
+
+    def without(self, frame: int) -> Comparison:
+        """The same but for one frame, 0-based: what hangs on it. Altered pictures stay counted."""
+        other = Comparison(self.class_names, self._thresholds)
+        other._nearer = dict(self._nearer)
+        other._frames = [*self._frames[:frame], *self._frames[frame + 1 :]]
+        return other
 
     def figures(self) -> Figures:
         """What is known so far."""
@@ -182,12 +272,29 @@ class Comparison:
             fell_below=int(np.count_nonzero(strong_r & ~strong_c)),
             rose_above=int(np.count_nonzero(strong_c & ~strong_r)),
             iou=_quantiles(total.iou, 1, 5, 50),
+            box_iou=_quantiles(total.box_iou, 1, 5, 50),
+            box_px=_quantiles(total.box_px, 95),
             boundary_px=_quantiles(total.boundary_px, 95),
             boundary_share=float(total.boundary_share.mean()) if len(total.boundary_share) else None,
+            boundary_uncertainty=_standard_error(total.boundary_share),
             score_shift=_shift(total.score_shift),
+            beyond=self._beyond(total),
+            weak_reference=int(total.counts[:, 3].sum()),
+            weak_candidate=int(total.counts[:, 4].sum()),
+            nearer=tuple(self._nearer.values()),
             class_changes=self._changes(total.changed),
             classes=tuple(sorted(rows, key=lambda row: -row.due)),
         )
+
+    def _beyond(self, total: _Columns) -> dict[PairLimit, int]:
+        limits = self._thresholds
+        counted = (
+            total.iou < limits.min_iou_p5,
+            total.box_iou < limits.min_box_iou_p5,
+            np.abs(total.score_shift) > limits.max_score_shift,
+        )
+        names: tuple[PairLimit, ...] = get_args(PairLimit)
+        return {name: int(np.count_nonzero(rows)) for name, rows in zip(names, counted, strict=True)}
 
     def _changes(self, changed: NDArray[np.int64]) -> dict[str, int]:
         found, times = np.unique(changed, axis=0, return_counts=True)
@@ -197,7 +304,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Columns:
-    """What a frame leaves behind: class ids of each outcome, values per pair, three counts."""
+    """What a frame leaves behind: class ids of each outcome, values per pair, counts."""
 
     matched: NDArray[np.int64]
     missed: NDArray[np.int64]
@@ -207,11 +314,14 @@ class _Columns:
     strong: NDArray[np.int64]
     """(P, 2) 1 where the reference, the candidate reaches the score."""
     iou: Floats
+    box_iou: Floats
+    box_px: Floats
     boundary_px: Floats
     boundary_share: Floats
     score_shift: Floats
     counts: NDArray[np.int64]
-    """(1, 3) instances of the reference and of the candidate that reach the score; those without a pixel."""
+    """(1, 5) instances of the reference and of the candidate that reach the score; those without a pixel;
+    weak ones of the reference and of the candidate."""
 
 
 def _columns(frame: FrameComparison) -> _Columns:
@@ -227,10 +337,12 @@ def _columns(frame: FrameComparison) -> _Columns:
         changed=np.stack(renamed, axis=1).astype(np.int64),
         strong=(both >= np.float32(frame.score)).astype(np.int64),
         iou=matching.iou,
+        box_iou=frame.box_iou,
+        box_px=frame.box_px,
         boundary_px=frame.boundary_px,
         boundary_share=frame.boundary_px / math.hypot(*reference.masks.frame_hw),
-        score_shift=both[:, 1] - both[:, 0],
-        counts=np.array([[*counts, frame.maskless]], np.int64),
+        score_shift=frame.score_shift,
+        counts=np.array([[*counts, frame.maskless, *frame.weak]], np.int64),
     )
 
 
@@ -245,6 +357,10 @@ def _quantiles(values: Floats, *percents: int) -> dict[str, float] | None:
         return None
     quantiles = {f"p{p}": float(np.percentile(values, p)) for p in percents}
     return quantiles | {"mean": float(values.mean())}
+
+
+def _standard_error(values: Floats) -> float | None:
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
 
 
 def _shift(values: Floats) -> dict[str, float] | None:

@@ -18,6 +18,9 @@ MATCH_IOU = 0.5
 """Masks overlapping by less are two objects."""
 _FIRST = 10.0
 """More than any sum of overlaps that a swap of partners may win or lose."""
+_WEAK = 1.0
+"""What a partner below the score costs: no overlap makes up for it. Without, an object that both engines
+find twice, above the score and below, is paired crosswise: two overlaps of 0.8 are more than one of 1."""
 
 Index = NDArray[np.intp]
 
@@ -50,7 +53,8 @@ def match_instances(
 
     Both lists should go below `score` by a margin: what reaches `score` needs a partner, which may have any
     score that is listed. So an instance on the threshold, 0.301 here and 0.299 there, is no miss. Among all
-    assignments (Kuhn 1955) the one that leaves the fewest without a partner is taken, then the best IoU.
+    assignments (Kuhn 1955) the one that leaves the fewest without a partner is taken, then the one with the
+    most partners that reach the score themselves, then the best IoU.
     An instance without a pixel matches nothing.
     """
     iou = region_ious(reference_regions, candidate_regions)
@@ -75,7 +79,7 @@ def match_instances(
 
 def _assigned(iou: NDArray[np.float64], needs: NDArray[np.float64], possible: NDArray[np.bool_]) -> Index:
     """(n, 2) the pairs of the best assignment among those possible, by ascending row."""
-    worth = np.where(possible, _FIRST * needs + iou, 0.0)
+    worth = np.where(possible, _FIRST * needs + iou - _WEAK * (needs < 2), 0.0)
     rows, columns = linear_sum_assignment(worth, maximize=True)
     pairs = np.stack([rows, columns], axis=1).astype(np.intp)
     return pairs[possible[rows, columns]]

@@ -2,112 +2,132 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from streamseg.certification.comparison import Figures
+from streamseg.certification.comparison import Figures, PairLimit
+from streamseg.certification.evidence import Finding, footage_needed, more_often_than_not, weigh
+from streamseg.certification.thresholds import OUTLIERS, Thresholds
 
-__all__ = ["Thresholds", "Verdict", "judge", "thresholds_from"]
+__all__ = ["Verdict", "judge"]
 
 Verdict = Literal["passed", "failed", "not enough"]
 
-FORGIVEN = 2
-"""Instances that a class may always lose: one object that flickers is no verdict on its class."""
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """What a candidate must keep to; docs/certify.md says where the defaults come from."""
-
-    max_missed: float = 0.02
-    """Largest share of the reference's instances missed or given another class."""
-    max_missed_of_class: float = 0.10
-    """The same for each single class, beyond two instances: a rare class must not vanish in the total."""
-    max_extra: float = 0.05
-    """Largest number of instances that the reference does not have, as a share of those it has."""
-    max_count_change: float = 0.10
-    """Largest difference, beyond two, of how many instances reach the score, as a share of the reference's.
-    A partner may score a little less; this is what keeps that from hiding scores that sink altogether."""
-    min_iou_p5: float = 0.85
-    """Least mask IoU that 95 % of the pairs reach."""
-    max_boundary: float = 0.001
-    """Largest mean boundary error, as a share of the frame's diagonal (0.001: 1.5 pixels at 1280×720)."""
-    max_score_shift: float = 0.08
-    """Largest p95 of the absolute score shift."""
-    min_instances: int = 20
-    """Fewer instances of the reference than this are not enough to judge."""
-
-
-def thresholds_from(**given: float | None) -> Thresholds:
-    """The defaults, but for those that are given."""
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    return Thresholds(**chosen)
+QUANTILE = 1.645
+"""Standard errors that a mean must be away from its limit: one in twenty, one-sided."""
+WORTH_NAMING = 10
+"""Times as much footage that is worth naming a number of frames for."""
 
 
 def judge(figures: Figures, thresholds: Thresholds) -> tuple[Verdict, tuple[str, ...]]:
     """The verdict, and a line for each reason against a pass, naming threshold and value.
 
-    `not enough`: the reference found too little to judge by. Nothing to compare is no agreement.
+    `failed`: something is proven to be beyond its limit. `not enough`: nothing is, but the footage had too
+    little in it to say so for good (see `weigh`). Nothing to compare is no agreement.
     """
+    reasons = list(_reasons(figures, thresholds))
+    faults = tuple(r.said for r in reasons if r.finding == "fault")
+    if faults:
+        return "failed", faults
     if figures.due < thresholds.min_instances:
         return "not enough", (
             f"the reference finds {figures.due} instances in {figures.frames} frames, at least "
             f"{thresholds.min_instances} are needed to judge; use footage with more objects, or more frames",
         )
-    found = tuple(_faults(figures, thresholds))
-    return ("failed" if found else "passed"), found
+    unsettled = tuple(f"{r.said}: {_more(r, figures.frames)}" for r in reasons if r.finding == "open")
+    return ("not enough" if unsettled else "passed"), unsettled
 
 
-def _faults(figures: Figures, thresholds: Thresholds) -> list[str]:
-    lost, due = figures.missed + figures.changed, figures.due
-    found = [
-        _share("missed or of another class", lost, due, thresholds.max_missed),
-        *_classes_that_vanish(figures, thresholds.max_missed_of_class),
-        _extra(figures, thresholds.max_extra),
-        _count_change(figures, thresholds.max_count_change),
-    ]
-    if figures.iou and figures.iou["p5"] < thresholds.min_iou_p5:
-        found.append(f"mask IoU p5 is {figures.iou['p5']:.3f}, at least {thresholds.min_iou_p5:g} is wanted")
-    if figures.boundary_share is not None and figures.boundary_share > thresholds.max_boundary:
-        found.append(
-            f"boundary error is {figures.boundary_share:.2%} of the frame's diagonal on average, "
-            f"allowed {thresholds.max_boundary:.2%}"
-        )
-    if figures.score_shift and figures.score_shift["p95"] > thresholds.max_score_shift:
-        found.append(
-            f"score shift p95 is {figures.score_shift['p95']:.3f}, allowed {thresholds.max_score_shift:g}"
-        )
-    return [line for line in found if line]
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    """One figure beside its limit."""
+
+    finding: Finding
+    said: str
+    times: float | None
+    """As much footage as this would settle it; None: unknown, or more than anyone has."""
 
 
-def _share(what: str, count: int, of: int, allowed: float) -> str:
-    """The complaint, or nothing."""
-    if count <= allowed * of:
-        return ""
-    return f"{count} of {of} instances {what} ({count / of:.1%}), allowed {allowed:.1%}"
+def _more(reason: _Reason, frames: int) -> str:
+    if reason.times is None or reason.times > WORTH_NAMING:
+        return "too close to tell, use other footage with more of it"
+    return f"too close to tell; about {math.ceil(frames * max(reason.times, 1.1))} frames like these would do"
 
 
-def _extra(figures: Figures, allowed: float) -> str:
-    if figures.extra <= allowed * figures.due:
-        return ""
-    share = figures.extra / figures.due
-    return f"{figures.extra} instances that the reference does not have ({share:.1%}), allowed {allowed:.1%}"
-
-
-def _count_change(figures: Figures, allowed: float) -> str:
-    change = figures.candidate - figures.reference
-    if abs(change) <= max(FORGIVEN, allowed * figures.reference):
-        return ""
-    return (
-        f"{figures.candidate} instances reach the score instead of {figures.reference} "
-        f"({change / max(figures.reference, 1):+.1%}), allowed {allowed:.1%} either way"
+def _reasons(figures: Figures, limits: Thresholds) -> Iterator[_Reason]:
+    due, lost = figures.due, figures.missed + figures.changed
+    yield _count(lost, due, limits.max_missed, f"{lost} of {due} instances missed or of another class")
+    yield from _classes(figures, limits.max_missed_of_class)
+    extra = f"{figures.extra} instances that the reference does not have"
+    yield _count(figures.extra, due, limits.max_extra, extra)
+    yield _change(
+        figures.reference, figures.candidate, limits.max_count_change, "instances reach the score", "open"
     )
+    # Footage without weak instances is common, and no reason to ask for more.
+    weak = "instances below the score that a tracker would use"
+    yield _change(figures.weak_reference, figures.weak_candidate, limits.max_weak_change, weak, "fine")
+    yield from _pairs(figures, limits)
+    yield from _boundary(figures, limits.max_boundary)
+    for tried in figures.nearer:
+        if more_often_than_not(tried.nearer, tried.frames):
+            yield _Reason(
+                "fault",
+                f"in {tried.nearer} of {tried.frames} frames it finds rather what the reference finds in "
+                f"a picture {tried.name}: its preprocessing is another",
+                None,
+            )
 
 
-def _classes_that_vanish(figures: Figures, allowed: float) -> list[str]:
-    lines = []
+def _count(count: int, of: int, share: float, what: str) -> _Reason:
+    allowed = share * of
+    said = f"{what} ({count / of:.1%}), allowed {share:.1%}" if of else f"{what}, allowed {share:.1%}"
+    return _Reason(weigh(count, allowed), said, footage_needed(count, allowed))
+
+
+def _classes(figures: Figures, share: float) -> Iterator[_Reason]:
+    """One instance of a class is always forgiven; without that each class would have to occur ten times."""
     for row in figures.classes:
         lost = row.missed + row.changed
-        if lost > max(FORGIVEN, allowed * row.due):
-            lines.append(f"{row.name}: {_share('missed or of another class', lost, row.due, allowed)}")
-    return lines
+        if lost > max(1.0, share * row.due):
+            said = f"{row.name}: {lost} of {row.due} instances missed or of another class"
+            yield _count(lost, row.due, share, said)
+
+
+def _change(reference: int, candidate: int, share: float, what: str, unsettled: Finding) -> _Reason:
+    change, allowed = candidate - reference, share * reference
+    finding = weigh(abs(change), allowed)
+    said = (
+        f"{candidate} {what} instead of {reference} ({change / max(reference, 1):+.1%}), "
+        f"allowed {share:.1%} either way"
+    )
+    return _Reason(unsettled if finding == "open" else finding, said, footage_needed(abs(change), allowed))
+
+
+def _pairs(figures: Figures, limits: Thresholds) -> Iterator[_Reason]:
+    if not (figures.iou and figures.box_iou and figures.score_shift):
+        return
+    said: dict[PairLimit, str] = {
+        "mask": f"mask IoU p5 is {figures.iou['p5']:.3f}, at least {limits.min_iou_p5:g} is wanted",
+        "box": f"box IoU p5 is {figures.box_iou['p5']:.3f}, at least {limits.min_box_iou_p5:g} is wanted",
+        "score": f"score shift p95 is {figures.score_shift['p95']:.3f}, allowed {limits.max_score_shift:g}",
+    }
+    for name, text in said.items():
+        beyond, allowed = figures.beyond[name], OUTLIERS * figures.matched
+        line = f"{text} ({beyond} of {figures.matched} pairs beyond)"
+        yield _Reason(weigh(beyond, allowed), line, footage_needed(beyond, allowed))
+
+
+def _boundary(figures: Figures, allowed: float) -> Iterator[_Reason]:
+    share, error = figures.boundary_share, figures.boundary_uncertainty
+    if share is None or error is None:
+        return
+    away = abs(share - allowed)
+    settled = away >= QUANTILE * error
+    finding: Finding = "open" if not settled else "fine" if share <= allowed else "fault"
+    yield _Reason(
+        finding,
+        f"boundary error is {share:.2%} of the frame's diagonal on average, allowed {allowed:.2%}",
+        (QUANTILE * error / away) ** 2 if away else None,
+    )

@@ -39,6 +39,7 @@ def certify(
     max_extra: Annotated[float | None, share("Share of additional instances; 0.05.")] = None,
     max_count_change: Annotated[float | None, share("Change of how many reach the score; 0.1.")] = None,
     min_iou: Annotated[float | None, share("Mask IoU that 95 % reach; 0.85.")] = None,
+    min_box_iou: Annotated[float | None, share("Box IoU that 95 % reach; 0.85.")] = None,
     max_boundary: Annotated[float | None, share("Mean boundary error / frame diagonal; 0.001.")] = None,
     max_score_shift: Annotated[float | None, share("p95 of the score shift; 0.08.")] = None,
     cache: CacheFolder = None,
@@ -46,7 +47,7 @@ def certify(
 ) -> None:
     """Compare CANDIDATE with a reference on your own footage; exit code 1 unless it passes."""
     from streamseg.certification.certificate import describe, require_passed
-    from streamseg.certification.verdict import thresholds_from
+    from streamseg.certification.thresholds import thresholds_from
     from streamseg.jobs.certify import certify_engine
     from streamseg.jobs.obtain import engine_path
 
@@ -55,6 +56,7 @@ def certify(
         max_extra=max_extra,
         max_count_change=max_count_change,
         min_iou_p5=min_iou,
+        min_box_iou_p5=min_box_iou,
         max_boundary=max_boundary,
         max_score_shift=max_score_shift,
     )

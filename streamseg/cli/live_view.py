@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import io
+import os
+import sys
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.live import Live
@@ -24,7 +27,7 @@ def run_with_live_line(job: Job) -> int:
 
     A failure is raised after every output is finished and the summary printed.
     """
-    console = Console(stderr=True)
+    console = Console(file=cast(TextIO, _Stderr()), stderr=True)
     _say(console, headline(job))
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
@@ -38,6 +41,27 @@ def run_with_live_line(job: Job) -> int:
         raise
     _conclude(console, job)
     return code
+
+
+class _Stderr(io.TextIOBase):
+    """Standard error as long as it can be written: a full disk behind it is no reason to end a run."""
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+    def fileno(self) -> int:
+        return sys.stderr.fileno()
+
+    def write(self, text: str) -> int:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except OSError:
+            # What could not be written waits in the buffer, and would fail the process at its end.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stderr.fileno())
+            os.close(nowhere)
+        return len(text)
 
 
 def _conclude(console: Console, job: Job) -> None:

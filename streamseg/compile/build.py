@@ -7,8 +7,6 @@ graph (`precision.py`, `streamseg.compile.quantize`) and the same in TensorRT 10
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +22,9 @@ from streamseg.engines.build_options import BuildOptions
 from streamseg.engines.fingerprint import Fingerprint, write_fingerprint
 from streamseg.engines.locate import read_info
 from streamseg.engines.machine import this_machine
-from streamseg.engines.sidecar import file_sha256
 from streamseg.engines.tensorrt_api import flavour_of, is_rtx, new_logger, tensorrt_module
 from streamseg.errors import ConfigError, EngineError
+from streamseg.files import file_sha256, write_bytes
 from streamseg.progress import Watcher
 
 __all__ = ["build_engine", "inspect_network"]
@@ -186,18 +184,7 @@ def _check_output(output: Path) -> None:
 
 
 def _write(plan: bytes, output: Path) -> None:
-    with _part_of(output) as part:
-        try:
-            part.write_bytes(plan)
-            part.replace(output)
-        except OSError as error:
-            raise EngineError(f"{output}: cannot be written ({error.strerror})") from error
-
-
-@contextmanager
-def _part_of(output: Path) -> Iterator[Path]:
-    part = output.with_name(output.name + ".part")
     try:
-        yield part
-    finally:
-        part.unlink(missing_ok=True)
+        write_bytes(output, plan)
+    except OSError as error:
+        raise EngineError(f"{output}: cannot be written ({error.strerror})") from error

@@ -30,6 +30,7 @@ from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES, EngineInfo
 from streamseg.engines.locate import read_info
 from streamseg.engines.metadata import metadata_from_info
 from streamseg.errors import ExportError
+from streamseg.files import replace_synced
 from streamseg.progress import Watcher
 
 __all__ = ["float_model", "quantize"]
@@ -83,7 +84,7 @@ def quantize(
         part = Path(folder) / "part.onnx"
         part.write_bytes(result.SerializeToString())
         _check(part, info, output)
-        part.replace(output)
+        replace_synced(part, output)
     return output
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from streamseg.engines.machine import this_machine
 from streamseg.engines.tensorrt_api import is_rtx
 from streamseg.errors import EngineError
-from streamseg.zoo.cache import user_cache_dir
+from streamseg.files import user_cache_dir, write_bytes
 
 __all__ = ["kept_timings"]
 
@@ -36,9 +36,7 @@ def kept_timings(trt: Any, config: Any, cache_dir: Path | None) -> Iterator[None
     if not config.set_timing_cache(config.create_timing_cache(stored), ignore_mismatch=False):
         config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
     yield
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(memoryview(config.get_timing_cache().serialize()))
-    part.replace(path)
+    write_bytes(path, memoryview(config.get_timing_cache().serialize()))
 
 
 def _path(cache_dir: Path) -> Path:

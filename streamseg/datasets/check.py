@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import numpy as np
 from streamseg.datasets.coco import Annotation, CocoDataset, CocoImage, read_image
 from streamseg.datasets.read import read_dataset
 from streamseg.errors import DatasetError
+from streamseg.files import file_sha256
 
 __all__ = ["ClassCount", "DatasetReport", "check_dataset"]
 
@@ -140,7 +140,7 @@ def _twins(files: Iterable[Path]) -> list[tuple[str, str]]:
     first: dict[str, str] = {}
     twins = []
     for file in files:
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest = file_sha256(file)
         if digest in first:
             twins.append((first[digest], file.name))
         else:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-
 from streamseg.datasets.check import DatasetReport
 from streamseg.datasets.outlines import outline_sheet
 from streamseg.errors import DatasetError
+from streamseg.pictures import write_picture
 
 __all__ = ["describe_dataset", "write_sheet"]
 
@@ -40,11 +39,8 @@ def write_sheet(report: DatasetReport, path: Path, count: int) -> None:
     step = max(1, len(usable) // count)
     if not usable:
         raise DatasetError(f"{path}: no image with a readable object to draw")
-    done, encoded = cv2.imencode(
-        path.suffix if path.suffix in (".png", ".jpg") else ".png",
-        outline_sheet(usable[::step][:count], report.dataset.classes),
-    )
+    sheet = outline_sheet(usable[::step][:count], report.dataset.classes)
     try:
-        path.write_bytes(encoded.tobytes() if done else b"")
+        write_picture(path, sheet, kind="jpg" if path.suffix == ".jpg" else "png")
     except OSError as error:
         raise DatasetError(f"{path}: cannot be written ({error.strerror})") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from pycocotools import mask as rle_codec
 
 from streamseg.datasets.coco import Annotation, CocoDataset, CocoImage
 from streamseg.errors import DatasetError
+from streamseg.files import write_json
 
 __all__ = ["write_coco"]
 
@@ -30,12 +30,9 @@ def write_coco(dataset: CocoDataset, path: Path) -> None:
         "categories": [{"id": number, "name": name} for name, number in ids.items()],
         "annotations": [entry | {"id": number} for number, entry in enumerate(annotations, start=1)],
     }
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-        part.replace(path)
+        write_json(path, content, indent=None)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise DatasetError(f"{path}: cannot be written ({error.strerror})") from error
 
 

@@ -1,4 +1,9 @@
-"""What a run must know of an engine's certificate: is there one for these very bytes, and its verdict."""
+"""What a run must know of an engine's certificate: is there one for these very bytes, run this way, and its
+verdict.
+
+A certificate speaks of one file in one runtime and precision. A run knows the latter only when the engine is
+open: `refuse_failed` is for before, `check_certificate` for after.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +13,41 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from streamseg.engines.sidecar import file_sha256, read_sidecar, sidecar_path
+from streamseg.engines.sidecar import read_sidecar, sidecar_path
 from streamseg.errors import EngineError
+from streamseg.files import file_sha256
 
-__all__ = ["CERTIFICATE", "certificate_of", "check_certificate", "needs_certificate"]
+__all__ = [
+    "CERTIFICATE",
+    "EDITION",
+    "certificate_of",
+    "check_certificate",
+    "needs_certificate",
+    "refuse_failed",
+]
 
 CERTIFICATE = "certificate"
 """The sidecar's section."""
+EDITION = 2
+"""Of what a certificate compares; 1 had no boxes, and passed engines whose every box was the whole frame."""
 QUANTISED = re.compile(rb"DequantizeLinear|QLinearConv|ConvInteger|MatMulInteger")
 """Operators of quantised networks: their names are plain text in an ONNX file."""
+REDUCED = ("bf16", "fp16", "int8", "mixed")
+"""Precisions that no export was compared in: run so, any file is a derived engine."""
 
 
-def needs_certificate(engine: Path) -> bool:
-    """Whether the file was built from another, its reference, and may differ from it.
+def needs_certificate(engine: Path, precision: str = "fp32") -> bool:
+    """Whether what runs differs from what was compared with torch at the export.
 
-    True for TensorRT engines and quantised ONNX files; an ONNX file in floating point as exported, which was
-    compared with torch then, and a checkpoint are references themselves.
+    True for TensorRT engines, quantised ONNX files, and whatever is run in reduced precision. An ONNX file in
+    floating point and a checkpoint, run in FP32, are references themselves.
     """
     match engine.suffix.lower():
         case ".engine" | ".plan":
             return True
-        case ".onnx":
-            return _is_quantised(engine)
-    return False
+        case ".onnx" if _is_quantised(engine):
+            return True
+    return precision.lower() in REDUCED and engine.is_file()
 
 
 def _is_quantised(onnx: Path) -> bool:
@@ -58,36 +75,77 @@ def certificate_of(engine: Path) -> Mapping[str, Any] | None:
     return dict(section)
 
 
-def check_certificate(
-    engine: Path, *, runtime: str = "auto", precision: str = "auto", allow_failed: bool = False
-) -> str | None:
-    """A line to warn with, or None where there is nothing to say, for a run of the file as asked.
+def _made_in(certificate: Mapping[str, Any]) -> tuple[str, str]:
+    """Runtime and precision in which the engine was compared, in lower case.
 
-    A certificate in a runtime or precision that is certainly not the one asked for counts as none. Raises
-    EngineError for a failed one unless `allow_failed`.
+    A certificate of edition 1 has them as text only: `openvino 2026.4.1 INT8, rest BF16`.
     """
+    candidate = certificate["candidate"]
+    words = str(candidate["runtime"]).lower().split() or [""]
+    return str(candidate.get("runtime_name", words[0])), str(candidate.get("precision", words[-1]))
+
+
+def refuse_failed(
+    engine: Path, *, runtime: str = "auto", precision: str = "auto", allow_failed: bool = False
+) -> None:
+    """Before the engine is opened: raise EngineError where its certificate failed, unless `allow_failed` or
+    the runtime or precision asked for is another than the one that failed."""
     certificate = certificate_of(engine)
-    if certificate is None or not _covers(certificate["candidate"]["runtime"], runtime, precision):
-        return _uncertified(engine) if needs_certificate(engine) else None
-    if certificate["verdict"] == "passed":
-        return None
-    why = "; ".join(map(str, certificate["faults"]))
-    said = f"{engine}: failed its certificate ({why})"
-    if not allow_failed:
+    if certificate is None or certificate["verdict"] == "passed" or allow_failed:
+        return
+    name, arithmetic = _made_in(certificate)
+    if runtime in ("auto", name) and precision in ("auto", arithmetic):
         raise EngineError(
-            f"{said}; repair it and certify again, or run it all the same: --allow-failed-certificate"
+            f"{_failed(engine, certificate)}; repair it and certify again, or run it all the same: "
+            "--allow-failed-certificate"
         )
-    return f"{said}; running it all the same"
 
 
-def _covers(certified: str, runtime: str, precision: str) -> bool:
-    """Whether `certified`, such as `openvino 2025.4 BF16`, may be what is asked for."""
-    words = certified.lower().split() or [""]
-    return runtime in ("auto", words[0]) and precision in ("auto", words[-1])
+def check_certificate(
+    engine: Path, *, runtime: str, precision: str, allow_failed: bool = False
+) -> str | None:
+    """For an opened engine: a line to warn with, or None where there is nothing to say.
+
+    `runtime` and `precision` are what executes (`Engine.runtime_name`, `Engine.precision`). A certificate
+    made in another counts as none, and so does one that passed without a look at boxes. Raises EngineError
+    for one that failed unless `allow_failed`.
+    """
+    ran = runtime.lower(), precision.lower()
+    certificate = certificate_of(engine)
+    covers = certificate is not None and _made_in(certificate) == ran
+    if covers and certificate is not None and certificate["verdict"] != "passed":
+        refuse_failed(engine, runtime=ran[0], precision=ran[1], allow_failed=allow_failed)
+        return f"{_failed(engine, certificate)}; running it all the same"
+    if not needs_certificate(engine, precision):
+        return None
+    if certificate is None:
+        return f"{engine}: no certificate for this file in {_shown(*ran)}; {_cure(engine, ran)}"
+    if not covers:
+        other = _shown(*_made_in(certificate))
+        return f"{engine}: certified in {other}, but runs in {_shown(*ran)}; {_cure(engine, ran)}"
+    if certificate.get("edition", 1) < EDITION:
+        old = "its certificate, made by an older streamseg, says nothing of boxes"
+        return f"{engine}: {old}; {_cure(engine, ran)}"
+    return None
 
 
-def _uncertified(engine: Path) -> str:
+def _failed(engine: Path, certificate: Mapping[str, Any]) -> str:
+    why = "; ".join(map(str, certificate["faults"]))
+    how = _shown(*_made_in(certificate))
+    return f"{engine}: failed its certificate in {how} ({why})"
+
+
+def _shown(runtime: str, precision: str) -> str:
+    return f"{runtime} {precision.upper()}"
+
+
+def _cure(engine: Path, ran: tuple[str, str]) -> str:
+    """What to type."""
+    how = f"--runtime {ran[0]} --precision {ran[1]} --on CLIP"
+    if needs_certificate(engine):
+        known = f"streamseg certify {engine} --against REFERENCE.onnx {how}"
+        return f"compare it with what it was built from: {known}"
     return (
-        f"{engine}: no certificate for this file; compare it with what it was built from: "
-        f"streamseg certify {engine} --against REFERENCE.onnx --on CLIP"
+        "run it as it was exported: --precision fp32; or compare the two: "
+        f"streamseg certify {engine} --against {engine} {how}"
     )

@@ -13,7 +13,7 @@ import os
 import shutil
 from pathlib import Path
 
-from streamseg.zoo.cache import user_cache_dir
+from streamseg.files import user_cache_dir
 
 __all__ = ["default_cache_dir", "model_folder"]
 

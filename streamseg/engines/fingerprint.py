@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from streamseg.engine_contract import EngineInfo
 from streamseg.engines.build_options import BuildOptions
 from streamseg.engines.machine import Machine
 from streamseg.engines.metadata import info_from_metadata, metadata_from_info
-from streamseg.engines.sidecar import file_sha256, read_sidecar, sidecar_path, write_section
+from streamseg.engines.sidecar import read_sidecar, sidecar_path, write_section
 from streamseg.errors import EngineError
+from streamseg.files import file_sha256
 
 __all__ = ["Fingerprint", "read_fingerprint", "rebuild_command", "source_of", "stale", "write_fingerprint"]
 
@@ -52,7 +54,7 @@ class Fingerprint:
     def from_json(cls, section: Mapping[str, Any], path: str) -> Fingerprint:
         """Read the section of the engine `path` back. Raises EngineError."""
         try:
-            read = _SECTION.validate_python(section)
+            read = _checker().validate_python(section)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
@@ -82,7 +84,10 @@ class _Section:
     metadata: dict[str, str]
 
 
-_SECTION = TypeAdapter(_Section)
+@cache
+def _checker() -> TypeAdapter[_Section]:
+    """Made when the first plan is read: every start imports this module."""
+    return TypeAdapter(_Section)
 
 
 def read_fingerprint(engine: Path) -> Fingerprint:

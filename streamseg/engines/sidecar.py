@@ -6,15 +6,15 @@ build, `certificate` by the comparison. Both carry the SHA-256 of the file they 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from streamseg.errors import EngineError
+from streamseg.files import write_json
 
-__all__ = ["file_sha256", "read_sidecar", "sidecar_path", "write_section"]
+__all__ = ["read_sidecar", "sidecar_path", "write_section"]
 
 
 def sidecar_path(engine: Path) -> Path:
@@ -40,16 +40,8 @@ def write_section(engine: Path, name: str, section: Mapping[str, Any]) -> Path:
     """Set one section and keep the others; the file is replaced at once or not at all. Raises EngineError."""
     path = sidecar_path(engine)
     sections = read_sidecar(engine) | {name: dict(section)}
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text(json.dumps(sections, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(path)
+        write_json(path, sections, indent=1)
     except OSError as error:
         raise EngineError(f"{path}: cannot be written ({error.strerror})") from error
     return path
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,14 +6,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
-
 from streamseg.datasets.coco import CocoDataset
 from streamseg.engine_contract import Engine
 from streamseg.errors import TrainingError
 from streamseg.evaluation.coco import Subset, evaluate
 from streamseg.evaluation.contact_sheet import contact_sheet
 from streamseg.evaluation.dataset_eval import evaluate_dataset
+from streamseg.files import atomic_write
+from streamseg.pictures import write_picture
 
 __all__ = ["copy_whole", "mask_ap", "write_samples"]
 
@@ -34,9 +34,8 @@ def write_samples(engine: Engine, dataset: CocoDataset, path: Path) -> None:
     useful = [image for image in dataset.images if image.annotations]
     shown = useful[:: max(1, len(useful) // SAMPLES)][:SAMPLES]
     evaluation = evaluate_dataset(engine, replace(dataset, images=tuple(shown)))
-    _, encoded = cv2.imencode(".jpg", contact_sheet(evaluation.images, evaluation.names))
     try:
-        path.write_bytes(encoded.tobytes())
+        write_picture(path, contact_sheet(evaluation.images, evaluation.names), kind="jpg")
     except OSError as error:
         raise TrainingError(f"{path}: cannot be written ({error.strerror})") from error
 
@@ -46,12 +45,10 @@ def copy_whole(source: Path, target: Path) -> None:
 
     Raises TrainingError.
     """
-    part = target.with_name(target.name + ".part")
     try:
-        shutil.copyfile(source, part)
-        part.replace(target)
+        with atomic_write(target) as part:
+            shutil.copyfile(source, part)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise TrainingError(
             f"{target}: cannot be saved ({error.strerror}); the one before is whole"
         ) from error

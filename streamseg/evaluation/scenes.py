@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from pycocotools import mask as rle_codec
 
 from streamseg.datasets.coco import CocoDataset, read_coco
+from streamseg.files import write_json
+from streamseg.pictures import write_picture
 from streamseg.scene import CLASS_NAME, SceneTruth, SyntheticScene
 
 __all__ = ["FIRST_SEED", "write_scenes"]
@@ -26,13 +26,13 @@ def write_scenes(folder: Path, count: int, size_hw: tuple[int, int] = (720, 1280
     for k in range(count):
         image, truth = SyntheticScene(FIRST_SEED + k, size_hw).render(7.0 * k)
         name = f"scene_{k:04d}.png"
-        cv2.imwrite(str(folder / name), image)
+        write_picture(folder / name, image, sync=False)
         images.append({"id": k, "file_name": name, "height": size_hw[0], "width": size_hw[1]})
         for row in range(len(truth)):
             annotations.append(_annotation(len(annotations) + 1, k, truth, row))
     content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": CLASS_NAME}]}
     path = folder / "instances.json"
-    path.write_text(json.dumps(content), encoding="utf-8")
+    write_json(path, content, indent=None)
     return read_coco(path, folder)
 
 

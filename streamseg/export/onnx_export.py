@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import os
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +12,12 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from streamseg.engine_contract import INPUT_NAME, without_controls
+from streamseg.addresses import printable
+from streamseg.engine_contract import INPUT_NAME
 from streamseg.engines.metadata import metadata_from_info
 from streamseg.errors import ExportError
 from streamseg.export.check import FULL, HALF, check_export
+from streamseg.files import file_sha256, write_bytes
 from streamseg.models.engine_module import EngineModule
 from streamseg.models.network import Network
 
@@ -62,7 +61,7 @@ def export(
         classes=classes,
     )
     # Before the half minute too: a name that no engine may have.
-    metadata = metadata_from_info(module.info(checkpoint=without_controls(name), checkpoint_sha256=digest))
+    metadata = metadata_from_info(module.info(checkpoint=printable(name), checkpoint_sha256=digest))
     proto = _onnx_from_module(module)
     if half_weights:
         _store_half(proto.graph)
@@ -119,25 +118,13 @@ def _store_half(graph: onnx.GraphProto) -> None:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise ExportError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _write(content: bytes, path: Path) -> None:
-    """Atomically: a reader, or a kill, never sees half a file."""
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+        write_bytes(path, content)
     except OSError as error:
         raise ExportError(f"{path}: cannot be written ({error.strerror})") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise ExportError(f"{path}: cannot be written ({error.strerror})") from error
-        raise

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
-
-import numpy as np
 
 from streamseg.addresses import shown
 from streamseg.capture.sampling import sampled_frames
@@ -17,27 +13,26 @@ from streamseg.certification.certificate import (
     Certificate,
     EngineRecord,
     Footage,
-    Speed,
     WorstFrame,
     is_bundled,
-    write_json,
+    write_certificate,
 )
-from streamseg.certification.comparison import Comparison, FrameComparison, compare_frame, difference
+from streamseg.certification.comparison import FrameComparison, difference, moved_boxes
 from streamseg.certification.side_by_side import side_by_side
-from streamseg.certification.verdict import Thresholds, judge
+from streamseg.certification.thresholds import Thresholds
+from streamseg.certification.trial import Trial
+from streamseg.certification.verdict import judge
+from streamseg.engine_contract import Engine
 from streamseg.engines.certified import CERTIFICATE
 from streamseg.engines.load import load_engine
 from streamseg.engines.locate import read_info
-from streamseg.engines.sidecar import file_sha256, sidecar_path, write_section
+from streamseg.engines.sidecar import sidecar_path, write_section
 from streamseg.errors import ConfigError, EngineError
-from streamseg.files import check_file_writable
-from streamseg.segmenter import Segmenter
+from streamseg.files import check_file_writable, file_sha256
 from streamseg.sinks.image_sink import ImageSink
-from streamseg.structures import Frame, Instances, Result, Tracks
+from streamseg.structures import Frame, Result, Tracks
 
 __all__ = ["certify_engine"]
-
-KEPT_WORST = 3
 
 
 def certify_engine(
@@ -74,95 +69,68 @@ def certify_engine(
     sink = ImageSink(pictures, "png") if pictures else None
     full = _precision_of(reference, against_precision)
     with (
-        _Side(reference, against_runtime, full, score - margin) as first,
-        _Side(candidate, runtime, precision, score - margin) as second,
+        load_engine(reference, against_runtime, full) as first,
+        load_engine(candidate, runtime, precision) as second,
     ):
-        seen = _Seen(footage, first.info.classes, score)
-        for frame in sampled_frames(footage, frames):
-            seen.add(frame, *_in_turn(frame, first, second))
-            if on_frame:
-                on_frame(seen.frames, frames)
-    figures = seen.total.figures()
+        records = _record(candidate, second), _record(reference, first)
+        watched = _Footage(footage)
+        trial = Trial(first, second, score, margin, thresholds)
+        trial.run(
+            watched.passing(sampled_frames(footage, frames)),
+            frames,
+            lambda: on_frame(trial.frames, frames) if on_frame else None,
+        )
+    figures = trial.total.figures()
     verdict, found = judge(figures, thresholds)
     certificate = Certificate(
         verdict=verdict,
         faults=found,
-        candidate=second.record,
-        reference=first.record,
-        footage=seen.footage(),
+        candidate=records[0],
+        reference=records[1],
+        footage=watched.record(),
         score=score,
         margin=margin,
         thresholds=thresholds,
         figures=figures,
-        speed=_speed(first, second),
-        worst=tuple(_row(*pair, _drawn(sink, *pair, (first, second))) for pair in seen.worst),
+        one_at_a_time=trial.one_at_a_time,
+        speed=trial.speed(),
+        worst=_worst(trial.worst, sink, records, trial.total.class_names, thresholds),
         made=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     _keep(certificate, candidate, json)
     return certificate
 
 
-class _Side:
-    """One engine with its clock."""
-
-    def __init__(self, path: Path, runtime: str, precision: str, least_score: float) -> None:
-        digest = file_sha256(path)
-        engine = load_engine(path, runtime, precision)
-        self.info = engine.info
-        self.record = EngineRecord(str(path), digest, engine.runtime)
-        self.label = f"{path.name}, {engine.runtime}"
-        self.ms: list[float] = []
-        self._segmenter = Segmenter(engine, score=least_score)
-
-    def found_in(self, frame: Frame) -> Instances:
-        if not self.ms:
-            self._segmenter.segment([frame])  # buffers, threads and caches come with the first frame
-        began = time.perf_counter()
-        (found,) = self._segmenter.segment([frame])
-        self.ms.append((time.perf_counter() - began) * 1e3)
-        return found.instances
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._segmenter.close()
+def _record(path: Path, engine: Engine) -> EngineRecord:
+    return EngineRecord(str(path), file_sha256(path), engine.runtime, engine.runtime_name, engine.precision)
 
 
-class _Seen:
-    """The footage as it goes by, and what was found in it."""
+class _Footage:
+    """What goes by, and its SHA-256."""
 
-    def __init__(self, name: str, class_names: Sequence[str], score: float) -> None:
-        self.frames = 0
-        self.total = Comparison(class_names)
-        self.worst: list[tuple[Frame, FrameComparison]] = []
-        """Those that differ most, the worst first; frames that do not differ are none of them."""
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._score = score
+        self._frames = 0
         self._pixels = hashlib.sha256()
         self._is_file = Path(name).is_file()
 
-    def add(self, frame: Frame, reference: Instances, candidate: Instances) -> None:
-        compared = compare_frame(reference, candidate, self._score)
-        self.frames += 1
-        self.total.add(compared)
-        if compared.badness > 0:
-            self.worst.append((frame, compared))
-            self.worst.sort(key=lambda pair: -pair[1].badness)
-            del self.worst[KEPT_WORST:]
-        if not self._is_file:
-            self._pixels.update(frame.image.data)
+    def passing(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            self._frames += 1
+            if not self._is_file:
+                self._pixels.update(frame.image.data)
+            yield frame
 
-    def footage(self) -> Footage:
+    def record(self) -> Footage:
         digest = file_sha256(Path(self._name)) if self._is_file else self._pixels.hexdigest()
-        return Footage(shown(self._name), digest, self.frames)
+        return Footage(shown(self._name), digest, self._frames)
 
 
 def _keep(certificate: Certificate, candidate: Path, json: Path | None) -> None:
     if certificate.is_kept:
         write_section(candidate, CERTIFICATE, certificate.as_dict())
     if json:
-        write_json(certificate, json)
+        write_certificate(certificate, json)
 
 
 def _check(candidate: Path, reference: Path, least_score: float) -> None:
@@ -203,17 +171,19 @@ def _precision_of(reference: Path, asked: str) -> str:
     return "fp32" if asked == "auto" and reference.suffix.lower() in (".onnx", ".pth") else asked
 
 
-def _in_turn(frame: Frame, reference: _Side, candidate: _Side) -> tuple[Instances, Instances]:
-    """What both find; who goes first changes, so that neither always runs on the other's warm caches."""
-    if len(reference.ms) % 2:
-        later = candidate.found_in(frame)
-        return reference.found_in(frame), later
-    return reference.found_in(frame), candidate.found_in(frame)
-
-
-def _speed(reference: _Side, candidate: _Side) -> Speed:
-    a, b = np.array(reference.ms), np.array(candidate.ms)
-    return Speed(float(np.median(a)), float(np.median(b)), float(np.median(a / b)))
+def _worst(
+    worst: Sequence[tuple[Frame, FrameComparison]],
+    sink: ImageSink | None,
+    records: tuple[EngineRecord, EngineRecord],
+    class_names: Sequence[str],
+    thresholds: Thresholds,
+) -> tuple[WorstFrame, ...]:
+    """The frames that differ most, with their pictures written where there is a sink for them."""
+    rows = []
+    for frame, compared in worst:
+        picture = _drawn(sink, frame, compared, records, class_names, thresholds) if sink else None
+        rows.append(_row(frame, compared, picture))
+    return tuple(rows)
 
 
 def _row(frame: Frame, compared: FrameComparison, picture: Path | None) -> WorstFrame:
@@ -225,27 +195,33 @@ def _row(frame: Frame, compared: FrameComparison, picture: Path | None) -> Worst
         extra=len(matching.extra),
         changed=len(matching.changed),
         least_iou=float(matching.iou.min()) if len(matching.iou) else None,
+        least_box_iou=float(compared.box_iou.min()) if len(matching.iou) else None,
         picture=str(picture) if picture else None,
     )
 
 
 def _drawn(
-    sink: ImageSink | None, frame: Frame, compared: FrameComparison, sides: tuple[_Side, _Side]
-) -> Path | None:
-    """The file of a frame's picture, written, where there is a sink for it."""
-    if sink is None:
-        return None
-    first, second = (
-        side.select(judged)
-        for side, judged in zip((compared.reference, compared.candidate), compared.judged, strict=True)
-    )
-    names = sides[0].info.classes
+    sink: ImageSink,
+    frame: Frame,
+    compared: FrameComparison,
+    records: tuple[EngineRecord, EngineRecord],
+    class_names: Sequence[str],
+    thresholds: Thresholds,
+) -> Path:
+    """The file of a frame's picture, written."""
+    sides = [
+        (instances.select(judged), f"{role}: {Path(record.path).name}, {record.runtime}")
+        for role, instances, judged, record in zip(
+            ("reference", "candidate"),
+            (compared.reference, compared.candidate),
+            compared.judged,
+            reversed(records),
+            strict=True,
+        )
+    ]
     canvas = side_by_side(
-        frame,
-        (first, f"reference: {sides[0].label}"),
-        (second, f"candidate: {sides[1].label}"),
-        difference(compared),
-        names,
+        frame, sides[0], sides[1], difference(compared), class_names, moved_boxes(compared, thresholds)
     )
-    sink.write(Result(frame, first, Tracks.untracked(first), names, canvas=canvas))
+    names, shown = tuple(class_names), sides[0][0]
+    sink.write(Result(frame, shown, Tracks.untracked(shown), names, canvas=canvas))
     return sink.folder / f"{frame.index:08d}.png"

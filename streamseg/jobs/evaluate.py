@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from streamseg.capture.synthetic_source import parse_synthetic
 from streamseg.datasets.coco import CocoDataset
 from streamseg.datasets.read import read_dataset
 from streamseg.engines.load import load_engine
 from streamseg.engines.locate import list_engines, read_info
-from streamseg.engines.sidecar import file_sha256
 from streamseg.errors import EngineError, Interrupted, SinkError
 from streamseg.evaluation.contact_sheet import contact_sheet, worst
 from streamseg.evaluation.dataset_eval import Evaluation, evaluate_dataset
@@ -24,8 +20,9 @@ from streamseg.evaluation.paired import paired_difference
 from streamseg.evaluation.scene_benchmark import SceneBenchmark
 from streamseg.evaluation.scenes import FIRST_SEED
 from streamseg.evaluation.semantic import SemanticMaps
-from streamseg.files import check_file_writable, write_failure
+from streamseg.files import check_file_writable, file_sha256, write_failure, write_json
 from streamseg.jobs.run import build
+from streamseg.pictures import write_picture
 from streamseg.scene import CLASS_NAME, SyntheticScene
 from streamseg.streaming.config import load_config
 from streamseg.structures import Result
@@ -110,8 +107,11 @@ def _record(path: Path, runtime: str, began: float) -> dict[str, Any]:
 
 def _write_worst(evaluation: Evaluation, folder: Path) -> None:
     sheet = contact_sheet(worst(evaluation.images), evaluation.names)
-    _, encoded = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    _write(folder / "worst.jpg", encoded.tobytes())
+    path = folder / "worst.jpg"
+    try:
+        write_picture(path, sheet, jpeg_quality=JPEG_QUALITY)
+    except OSError as error:
+        raise write_failure(path, error) from error
 
 
 def _make_folder(folder: Path) -> None:
@@ -175,7 +175,9 @@ def evaluate_on_scenes(
     made: dict[str, SyntheticScene] = {}
     sink = _SceneSink(made, scenes * frames, progress)
     job = build(config, [sink])
-    made.update({source_id: parse_synthetic(spec).scene() for source_id, spec in job.specs.items()})
+    made.update(
+        {source_id: parse_synthetic(spec).scene() for source_id, spec in zip(job.streams, specs, strict=True)}
+    )
     began = time.monotonic()
     if code := job.run():
         raise Interrupted("eval: interrupted; no figures, they would be of a part only", code)
@@ -184,14 +186,7 @@ def evaluate_on_scenes(
 
 def write_report(content: Any, path: Path) -> None:
     """Write `content` as JSON, all of it or nothing. Raises SinkError."""
-    _write(path, (json.dumps(content, ensure_ascii=False) + "\n").encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_bytes(content)
-        part.replace(path)
+        write_json(path, content, indent=None)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise write_failure(path, error) from error

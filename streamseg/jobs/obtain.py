@@ -8,10 +8,11 @@ from pathlib import Path
 
 from streamseg.engines.locate import find_engine, list_engines
 from streamseg.export.revision import export_revision
+from streamseg.files import user_cache_dir
 from streamseg.jobs.export import check_exportable, export_engine
 from streamseg.progress import LogWatcher, Watcher
 from streamseg.version import __version__
-from streamseg.zoo.cache import locked, read_record, user_cache_dir, weights_path
+from streamseg.zoo.cache import locked, read_record, weights_path
 from streamseg.zoo.published import PUBLISHED, PublishedWeights
 from streamseg.zoo.pull import pull
 

@@ -6,15 +6,16 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from streamseg.engines.certified import check_certificate
+from streamseg.engine_contract import Engine
+from streamseg.engines.certified import check_certificate, refuse_failed
 from streamseg.engines.engine_file import EngineFile, open_engine_file
 from streamseg.engines.load import load_engine
-from streamseg.errors import ConfigError
+from streamseg.errors import ConfigError, EngineError
 from streamseg.jobs.obtain import engine_path
 from streamseg.jobs.rebuild import rebuild_if_stale
 from streamseg.progress import LogWatcher, Watcher
 from streamseg.sinks.base import Sink
-from streamseg.streaming.config import RunConfig
+from streamseg.streaming.config import EngineConfig, RunConfig
 from streamseg.streaming.job import Job, class_ids
 from streamseg.streaming.outputs import open_sinks
 
@@ -40,10 +41,26 @@ def build(config: RunConfig, extra_sinks: Sequence[Sink] = (), watcher: Watcher 
         undo.pop_all()
     for of_source in sinks.values():
         of_source.extend(extra_sinks)
-    asked = config.engine
-    return Job(
-        config, sinks, file.info, lambda: load_engine(file, asked.runtime, asked.precision, asked.threads)
-    )
+    return Job(config, sinks, file.info, lambda: _opened(file, config.engine), batch=file.batch)
+
+
+def _opened(file: EngineFile, asked: EngineConfig) -> Engine:
+    """The engine, with a warning where no certificate speaks of the way it runs. Raises EngineError, also
+    for a certificate that failed."""
+    engine = load_engine(file, asked.runtime, asked.precision, asked.threads)
+    try:
+        notice = check_certificate(
+            file.path,
+            runtime=engine.runtime_name,
+            precision=engine.precision,
+            allow_failed=asked.allow_failed_certificate,
+        )
+    except EngineError:
+        engine.close()
+        raise
+    if notice:
+        _log.warning("%s", notice)
+    return engine
 
 
 def _engine_file(config: RunConfig, watcher: Watcher | None) -> EngineFile:
@@ -52,14 +69,12 @@ def _engine_file(config: RunConfig, watcher: Watcher | None) -> EngineFile:
     path = engine_path(asked.path, asked.cache, watcher)
     if asked.rebuild:
         rebuild_if_stale(path, watcher or LogWatcher(), asked.cache)
-    notice = check_certificate(
+    refuse_failed(
         path,
         runtime=asked.runtime,
         precision=asked.precision,
         allow_failed=asked.allow_failed_certificate,
     )
-    if notice:
-        _log.warning("%s", notice)
     file = open_engine_file(path)
     class_ids(config.classes, file.info.classes)
     return file

@@ -1,4 +1,7 @@
-"""Masks as the cells that are set, for comparing shapes without pixels."""
+"""Masks as the cells that are set, for comparing shapes without pixels.
+
+Tested by test_frame_masks and test_box_grids.
+"""
 
 from __future__ import annotations
 

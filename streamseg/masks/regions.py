@@ -1,4 +1,7 @@
-"""The pixels of one instance, cut to where they are, and their outlines."""
+"""The pixels of one instance, cut to where they are, and their outlines.
+
+Tested by test_frame_masks and test_box_grids.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""COCO's compressed run-length encoding, from runs of pixels."""
+"""COCO's compressed run-length encoding, from runs of pixels.
+
+Tested by test_frame_masks and test_box_grids.
+"""
 
 from __future__ import annotations
 

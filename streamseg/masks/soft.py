@@ -1,4 +1,7 @@
-"""Soft masks as the engine gave them, and where in the frame their grids lie."""
+"""Soft masks as the engine gave them, and where in the frame their grids lie.
+
+Tested by test_frame_masks and test_box_grids.
+"""
 
 from __future__ import annotations
 

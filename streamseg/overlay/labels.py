@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from streamseg.overlay.palette import Colour
 
-__all__ = ["Labels", "Rect", "Style", "printable", "style_for"]
+__all__ = ["Labels", "Rect", "Style", "drawable", "style_for"]
 
 Box = tuple[float, float, float, float]
 """x1 y1 x2 y2 in frame pixels."""
@@ -67,7 +67,7 @@ def style_for(frame_hw: tuple[int, int]) -> Style:
     return Style(scale, stroke, max(1, round(short / 400)), padding, height, padding // 2 + ascent)
 
 
-def printable(text: str, has_unicode: bool = HAS_UNICODE) -> str:
+def drawable(text: str, has_unicode: bool = HAS_UNICODE) -> str:
     """`text` on one line, in characters that the font has: accents are dropped, others become `?`."""
     line = " ".join(text.split())
     if has_unicode or line.isascii():
@@ -91,14 +91,14 @@ class Labels:
         is not small.
         """
         limit = min(max(self._canvas.shape[1] // 3, 8 * self._style.height), self._canvas.shape[1])
-        text, width = self._fitted(printable(name), suffix, limit)
+        text, width = self._fitted(drawable(name), suffix, limit)
         rect = self._place(box, width)
         self._placed.append((rect, text, colour))
         return rect
 
     def add_status(self, text: str) -> Rect:
         """Place `text` in the top left corner, white on black; the rectangle to be filled."""
-        shown, width = self._fitted(printable(text), "", self._canvas.shape[1])
+        shown, width = self._fitted(drawable(text), "", self._canvas.shape[1])
         rect = self._inside(0, 0, width)
         self._placed.append((rect, shown, _BLACK))
         return rect
@@ -119,7 +119,7 @@ class Labels:
         while width > limit and name:
             # In proportion first, so that a name of any length takes a few steps.
             name = name[: min(len(name) - 1, len(name) * limit // width)]
-            text = f"{name}{printable('…')}{suffix}"
+            text = f"{name}{drawable('…')}{suffix}"
             width = self._width(text)
         return text, width
 

@@ -1,4 +1,7 @@
-"""What parts of a pipeline have raised: the first, which the caller gets, and the latest."""
+"""What parts of a pipeline have raised: the first, which the caller gets, and the latest.
+
+Tested in test_isolation.py.
+"""
 
 from __future__ import annotations
 

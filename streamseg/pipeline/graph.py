@@ -1,5 +1,7 @@
 """Which part reads which: attaching, detaching, dropping what has ended, and the ways of one source's items.
 
+Tested in test_changes.py, test_random_changes.py and test_readers.py.
+
 Every method wants its caller to hold the supervision's lock; none waits, none calls a part.
 """
 

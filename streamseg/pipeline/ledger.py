@@ -19,6 +19,8 @@ What parts and channels that have been removed had counted stays in it.
 
 For a stage it is only known how many items it took and yielded, so one that filters and multiplies
 shows the difference; and one that filters, and is aborted, counts what it filtered under `abort`.
+
+Tested in test_endings.py and test_random_changes.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a source or stage hands over, to any number of readers."""
+"""What a source or stage hands over, to any number of readers. Tested in test_readers.py."""
 
 from __future__ import annotations
 
@@ -121,10 +121,10 @@ class Output(Generic[T]):
         with self._lock:
             self._putting = False
             self._unread += not offered
-        if self.accepting:
-            return True
-        self._close_when_closed()
-        return False
+            going_on = self._is_open()
+        if not going_on:
+            self._close_when_closed()
+        return going_on
 
     def end_of(self, source: str) -> None:
         """No more items of `source`: its readers end, the others are told."""
@@ -161,7 +161,10 @@ class Output(Generic[T]):
     def accepting(self) -> bool:
         """Neither closed nor aborted."""
         with self._lock:
-            return not (self._closed or self._aborted)
+            return self._is_open()
+
+    def _is_open(self) -> bool:
+        return not (self._closed or self._aborted)
 
     def counts(self) -> OutputCounts:
         with self._lock:

@@ -2,6 +2,8 @@
 
 An object is created, used and closed in one and the same thread, by the pipeline; `close` is called
 exactly once for each object that was created. The exception is `SourcePart.interrupt`.
+
+Tested in test_pipeline.py and test_idle.py.
 """
 
 from __future__ import annotations

@@ -168,21 +168,35 @@ class Pipeline:
             self.close()
             raise
 
-    def results(self, inputs: Inputs[A], *, stays_open: bool = False) -> Iterator[A]:
+    def results(
+        self, inputs: Inputs[A], *, stays_open: bool = False, drain_s: float | None = None
+    ) -> Iterator[A]:
         """Run, with the caller's loop as the sink of `inputs`; ends, or raises, as `run` does.
 
-        Leaving the loop early aborts the pipeline; other sinks are closed properly. Its name as a part is
-        `results`.
+        Leaving the loop early aborts the pipeline; with `drain_s` it stops it, so that what was captured
+        reaches the other sinks, for so many seconds at most. Its name as a part is `results`.
         """
         outlet = Outlet(stays_open)
         self._add(outlet, inputs)
-        return self._iterate(outlet)
+        return self._iterate(outlet, drain_s)
 
-    def _iterate(self, outlet: Outlet) -> Iterator[Any]:
+    def _iterate(self, outlet: Outlet, drain_s: float | None) -> Iterator[Any]:
         self.start()
+        items = outlet.iterate(self._supervision)
         try:
-            yield from outlet.iterate(self._supervision)
+            for item in items:
+                yield item
+                del item  # or the last one would live as long as the next takes
+        except GeneratorExit:
+            if drain_s is None:
+                raise
+            self._supervision.leave_loop(outlet)
+            self.stop(drain_s)
+            items.close()
+            outlet.outcome = "drained"
+            raise
         finally:
+            items.close()
             if outlet.outcome != "drained":
                 self.abort()
             self.wait()
@@ -273,6 +287,11 @@ class Pipeline:
         """The channels that bring items to the part of that name, by their own names."""
         with self._supervision.changed:
             return {link.name: link.stats() for link in self._named(name).inputs}
+
+    def reader_stats(self, name: str) -> dict[str, ChannelStats]:
+        """The channels that take items from the part of that name, by their own names."""
+        with self._supervision.changed:
+            return {link.name: link.stats() for link in self._named(name).outputs}
 
     def _named(self, name: str) -> Worker:
         return self._supervision.named(name)

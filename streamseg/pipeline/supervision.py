@@ -1,4 +1,7 @@
-"""The threads of a pipeline, its failures, and how it and each of its parts are brought to an end."""
+"""The threads of a pipeline, its failures, and how it and each of its parts are brought to an end.
+
+Tested in test_endings.py, test_failures.py and, while it runs, in test_changes.py.
+"""
 
 from __future__ import annotations
 
@@ -105,6 +108,13 @@ class Supervision:
         if isinstance(worker, SourceWorker):
             self._end_source(worker)
         return worker, thread
+
+    def leave_loop(self, outlet: Outlet) -> None:
+        """The caller's loop takes no more: nobody waits for it, what it was handed is dropped."""
+        with self.changed:
+            self.graph.cut_off(outlet, "removed")
+            self.graph.leave(outlet)
+            self._reap()
 
     def _drop_unstarted(self, worker: Worker) -> None:
         worker.outcome, worker.phase = "abort", "ended"

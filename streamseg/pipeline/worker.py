@@ -1,4 +1,7 @@
-"""The life of one part inside its thread: open, work, let go of the output, close; and that of a source."""
+"""The life of one part inside its thread: open, work, let go of the output, close; and that of a source.
+
+Tested in test_pipeline.py.
+"""
 
 from __future__ import annotations
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.structures import Result
 
-__all__ = ["Sink", "canvas_of", "close_all"]
+__all__ = ["Counts", "EndsRuns", "Sink", "canvas_of", "close_all", "counters_of"]
 
 
 class Sink(Protocol):
@@ -28,6 +28,27 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finalise what was written; idempotent, and safe after an error. Raises SinkError if it cannot."""
+
+
+@runtime_checkable
+class EndsRuns(Protocol):
+    """A sink whose user can end the run: by closing a window."""
+
+    stop_requested: bool
+    """Looked at after each write."""
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """A sink that counts more than its frames."""
+
+    def counters(self) -> dict[str, int]:
+        """By name: `refitted`, `skipped`."""
+
+
+def counters_of(sink: Sink) -> dict[str, int]:
+    """What the sink counted besides frames; empty for one that counts nothing."""
+    return sink.counters() if isinstance(sink, Counts) else {}
 
 
 def canvas_of(result: Result) -> NDArray[np.uint8]:

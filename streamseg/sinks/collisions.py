@@ -14,10 +14,10 @@ from streamseg.errors import ConfigError
 from streamseg.files import same_file
 from streamseg.sinks.image_sink import IMAGE_KINDS
 
-__all__ = ["Output", "refuse_collisions"]
+__all__ = ["PlannedOutput", "refuse_collisions"]
 
 
-class Output(NamedTuple):
+class PlannedOutput(NamedTuple):
     """A file or folder that a run will write."""
 
     path: str
@@ -28,7 +28,7 @@ class Output(NamedTuple):
     """For images, of which some may have the name of one that is there."""
 
 
-def refuse_collisions(inputs: Sequence[str], outputs: Sequence[Output]) -> None:
+def refuse_collisions(inputs: Sequence[str], outputs: Sequence[PlannedOutput]) -> None:
     """Raise ConfigError where an output would overwrite an input or another output, by whatever name.
 
     `inputs`: paths, globs, folders, `file://` addresses; anything else names no file. A folder of images is
@@ -49,7 +49,7 @@ def refuse_collisions(inputs: Sequence[str], outputs: Sequence[Output]) -> None:
             _refuse_input(output, spec, known, folders)
 
 
-def _refuse_input(output: Output, spec: str, known: set[tuple[int, int]], folders: set[str]) -> None:
+def _refuse_input(output: PlannedOutput, spec: str, known: set[tuple[int, int]], folders: set[str]) -> None:
     name = shown(output.path)
     if output.is_folder:
         if any(same_file(output.path, folder) for folder in folders):
@@ -64,7 +64,7 @@ def _refuse_input(output: Output, spec: str, known: set[tuple[int, int]], folder
         )
 
 
-def _collide(one: Output, other: Output) -> bool:
+def _collide(one: PlannedOutput, other: PlannedOutput) -> bool:
     if "-" in (one.path, other.path):
         return one.path == other.path
     return same_file(one.path, other.path) and not _is_device(one.path)

@@ -6,13 +6,10 @@ import re
 import tempfile
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from streamseg.addresses import printable
 from streamseg.errors import ConfigError, SinkError
-from streamseg.files import remove_stale_parts, write_bytes, write_failure
+from streamseg.files import remove_stale_parts, write_failure
+from streamseg.pictures import write_picture
 from streamseg.sinks.base import canvas_of
 from streamseg.structures import Result
 
@@ -64,7 +61,7 @@ class ImageSink:
         path = self.folder / f"{self._stem(result.frame.source_id)}{result.frame.index:08d}.{self._kind}"
         try:
             # Not synced: a power cut may take the last pictures, and a disk would hold up every frame.
-            write_bytes(path, _encoded(canvas_of(result), self._kind, path), sync=False, follow_links=False)
+            write_picture(path, canvas_of(result), sync=False, follow_links=False)
         except OSError as error:
             self._closed = True
             raise write_failure(path, error) from error
@@ -86,15 +83,3 @@ class ImageSink:
                 unique, number = f"{stem}-{number}", number + 1
             self._stems[source_id] = f"{unique}_"
         return self._stems[source_id]
-
-
-def _encoded(image: NDArray[np.uint8], kind: str, path: Path) -> memoryview:
-    """The image as a file's content. Raises SinkError where the format cannot hold it."""
-    try:
-        done, data = cv2.imencode(f".{kind}", image)
-    except cv2.error:
-        done = False
-    if not done:
-        height, width = image.shape[:2]
-        raise SinkError(f"{printable(path)}: {kind} cannot hold {width}x{height} pixels")
-    return data.data

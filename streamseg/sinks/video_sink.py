@@ -48,6 +48,8 @@ _MAX_THREADS = 4
 _ASSUMED_FPS = 30.0
 """Of a video of one frame."""
 _MAX_FPS = 240.0
+_LEAST_SIDE = 4
+"""Pixels: pictures two rows high are refused by the encoder."""
 _KEYFRAME_SECONDS = 1.0
 """For seeking; what a kill loses hangs on the fragments, above."""
 _SMPTE170M, _LIMITED_RANGE = 6, 1
@@ -96,6 +98,9 @@ class VideoSink:
             self._abandon()
             raise write_failure(self.path, error) from error
         self.frames += 1
+
+    def counters(self) -> dict[str, int]:
+        return {"refitted": self.refitted}
 
     def close(self) -> None:
         """Write the frames still in the encoder and the index. Raises SinkError."""
@@ -147,7 +152,7 @@ class _Writer:
     def __init__(self, path: Path, first: _Shot, fps: float) -> None:
         name, self._time_base, options = _FORMATS[path.suffix.lower()]
         self.image_hw = first.image.shape[:2]
-        height, width = (side + side % 2 for side in self.image_hw)
+        height, width = (max(side + side % 2, _LEAST_SIDE) for side in self.image_hw)
         self._even_hw = height, width
         rate = Fraction(fps).limit_denominator(1001)
         # `file:` keeps FFmpeg from reading a protocol out of names such as `12:30.mp4`.
@@ -201,12 +206,12 @@ class _Writer:
 
 
 def _fit(image: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """`image` at exactly `size_hw`: as it is, padded by one row or column, or letterboxed."""
+    """`image` at exactly `size_hw`: as it is, padded by a few rows or columns, or letterboxed."""
     height, width = size_hw
     below, right = height - image.shape[0], width - image.shape[1]
     if below == right == 0:
         return image
-    if 0 <= below <= 1 and 0 <= right <= 1:
+    if 0 <= below < _LEAST_SIDE and 0 <= right < _LEAST_SIDE:
         padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
         return np.asarray(padded, np.uint8)
     scale = min(height / image.shape[0], width / image.shape[1])

@@ -27,9 +27,9 @@ _CURE = "run without a window, e.g. with -o out.mp4"
 class WindowSink:
     """Shows `Result.canvas`, one window per source, in a process of its own (`window_viewer.py`).
 
-    q, Esc or closing a window sets `stop_requested`; nothing is shown from then on, and whoever runs
-    the pipeline ends it. A display slower than the frames never holds them up: frames that come
-    while one is being drawn are not shown, and are counted in `skipped`.
+    q, Esc or closing a window sets `stop_requested`, which ends the run; nothing is shown from then on. A
+    display slower than the frames never holds them up: frames that come while one is being drawn are not
+    shown, and are counted in `skipped`.
     """
 
     needs_canvas = True
@@ -75,6 +75,9 @@ class WindowSink:
                 self._viewer.stdin.write(part)
             self._viewer.stdin.flush()
         self._viewer_is_free = False
+
+    def counters(self) -> dict[str, int]:
+        return {"skipped": self.skipped}
 
     def close(self) -> None:
         """Close the windows."""

@@ -27,15 +27,22 @@ class Follow:
         class_names: tuple[str, ...],
         config: TrackerConfig | None,
         fps_of: Callable[[str], float | None] = lambda _: None,
+        admit: Callable[[str], bool] = lambda _: True,
+        note: Callable[[str, Tracker], None] = lambda _, tracker: None,
     ) -> None:
-        """`config` None: no ids. `fps_of`: the nominal rate of a source, if known, by its id."""
+        """`config` None: no ids. `fps_of`: the nominal rate of a source, if known, by its id. `admit`, asked
+        for each frame by its source's id, says if it is still wanted; `note` is then told its tracker."""
         self._class_names = class_names
         self._config = config
         self._fps_of = fps_of
+        self._admit = admit
+        self._note = note
         self._trackers: dict[str, Tracker] = {}
 
     def process(self, items: list[Segmented]) -> Iterable[Result]:
         for item in items:
+            if not self._admit(item.frame.source_id):
+                continue
             kept, tracks = self._followed(item)
             stamps = replace(item.stamps, track=time.monotonic_ns())
             yield Result(
@@ -49,7 +56,9 @@ class Follow:
             return item, Tracks.untracked(instances)
         if frame.source_id not in self._trackers:
             self._trackers[frame.source_id] = self._new_tracker(self._config, frame.source_id)
-        tracks = self._trackers[frame.source_id].update(instances, frame.pts_seconds)
+        tracker = self._trackers[frame.source_id]
+        tracks = tracker.update(instances, frame.pts_seconds)
+        self._note(frame.source_id, tracker)
         keep = (instances.score >= self._config.high_score) | (tracks.id >= 0)
         if keep.all():
             return item, tracks
@@ -64,6 +73,10 @@ class Follow:
 
     def drain(self) -> Iterable[Result]:
         return ()
+
+    def forget(self, source: str) -> None:
+        """Free what was kept of a source that has ended."""
+        self._trackers.pop(source, None)
 
     def close(self) -> None:
         self._trackers.clear()

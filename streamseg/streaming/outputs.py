@@ -8,7 +8,7 @@ from pathlib import Path
 from streamseg.addresses import source_ids
 from streamseg.files import check_file_replaceable
 from streamseg.sinks.base import Sink
-from streamseg.sinks.collisions import Output, refuse_collisions
+from streamseg.sinks.collisions import PlannedOutput, refuse_collisions
 from streamseg.sinks.image_sink import ImageSink
 from streamseg.sinks.jsonl_sink import JsonlSink
 from streamseg.sinks.null_sink import NullSink
@@ -19,13 +19,15 @@ from streamseg.streaming.config import OutputConfig
 __all__ = ["open_sinks", "planned_outputs", "written_paths"]
 
 
-def planned_outputs(output: OutputConfig, ids: Sequence[str]) -> list[Output]:
+def planned_outputs(output: OutputConfig, ids: Sequence[str]) -> list[PlannedOutput]:
     """Every file and folder that the run may write, in the order it mentions them."""
-    videos = [Output(_video_path(output.video, i, len(ids)), "-o") for i in ids] if output.video else []
+    videos = (
+        [PlannedOutput(_video_path(output.video, i, len(ids)), "-o") for i in ids] if output.video else []
+    )
     others = [
-        Output(output.jsonl or "", "--jsonl"),
-        Output(output.images or "", "--images", is_folder=True),
-        Output(output.summary or "", "--summary"),
+        PlannedOutput(output.jsonl or "", "--jsonl"),
+        PlannedOutput(output.images or "", "--images", is_folder=True),
+        PlannedOutput(output.summary or "", "--summary"),
     ]
     return [*videos, *(other for other in others if other.path)]
 

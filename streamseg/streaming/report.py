@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from streamseg.addresses import shown
+from streamseg.addresses import printable, shown
 from streamseg.engines.cards import bundled_card
 from streamseg.files import write_failure, write_json
+from streamseg.metrics import LatencyQuantiles, RecentQuantiles
+from streamseg.pipeline.channel import ChannelStats
+from streamseg.sinks.base import counters_of
 from streamseg.streaming.job import Job
+from streamseg.streaming.meter import ages_of
 from streamseg.streaming.outputs import written_paths
 from streamseg.version import __version__
 
 __all__ = ["headline", "status_line", "summary", "write_summary"]
+
+Captured = Mapping[str, ChannelStats]
+"""What the sources have handed to the engine's stage; read once for all of them."""
 
 
 def headline(job: Job) -> str:
@@ -32,65 +41,104 @@ def headline(job: Job) -> str:
 
 def status_line(job: Job) -> str:
     """One line for each source: frames, rate, age, drops, and what is wrong if something is."""
-    return "\n".join(_source_line(job, source_id) for source_id in job.specs)
+    captured = job.pipeline.channel_stats("segment")
+    failures = {failure.part: failure.error for failure in job.pipeline.failures}
+    return "\n".join(_source_line(job, source_id, captured, failures) for source_id in job.streams)
 
 
-def _source_line(job: Job, source_id: str) -> str:
-    failed = next((f for f in job.pipeline.failures if f.part == f"source {source_id!r}"), None)
-    if failed:
-        return f"{source_id}: stopped: {failed.error}"
-    counts = _counts(job, source_id)
-    source = job.sources.get(source_id)
-    fps = job.render.rates[source_id].recent_per_second()
-    age_ms = job.render.ages["sink"].quantile(0.5) * 1e3
+def _source_line(job: Job, source_id: str, captured: Captured, failures: Mapping[str, BaseException]) -> str:
+    name = printable(source_id)
+    if failed := failures.get(f"source {source_id!r}"):
+        return f"{name}: stopped: {failed}"
+    stream = job.streams[source_id]
+    counts = _counts(job, source_id, captured)
+    recent = RecentQuantiles.merged(meter.recent for meter in stream.sink_meters.values()).snapshot()
     line = (
-        f"{source_id}: {counts['delivered']} frames, {fps:.1f} fps, age {age_ms:.0f} ms, "
-        f"{counts['overrun']} dropped, {job.runtime}"
+        f"{name}: {counts['delivered']} frames, {stream.meter.rate.recent_per_second():.1f} fps, "
+        f"age {recent['p50_ms']:.0f} ms (p99 {recent['p99_ms']:.0f}), {counts['overrun']} dropped, "
+        f"{job.runtime}"
     )
+    broken = [part for part in stream.sink_meters if f"sink {part!r}" in failures]
+    if broken:
+        line += f" | stopped: {', '.join(broken)}"
+    source = job.sources.get(source_id)
+    if source and (damaged := source.counters().get("damaged")):
+        line += f" | {damaged} damaged"
     if source and source.last_error:
         line += f" | disconnected: {source.last_error}"
     return line
 
 
-def _counts(job: Job, source_id: str) -> dict[str, int]:
-    """Frames captured, delivered, and lost on the way: `overrun` at the mailbox, `unfinished` at the end."""
-    channel = job.pipeline.channel_stats("segment")[f"{source_id} → segment"]
-    delivered = job.render.delivered[source_id].value
-    captured, overrun = channel.offered, channel.overrun
+def _counts(job: Job, source_id: str, captured: Captured) -> dict[str, int]:
+    """Frames captured; delivered, to the sink that got fewest; and lost on the way: `overrun` where the next
+    part was slower, `unfinished` at the end."""
+    mailbox = captured[f"{source_id} → segment"]
+    meters = job.streams[source_id].sink_meters
+    part = min(meters, key=lambda name: meters[name].written.value)
+    delivered = meters[part].written.value
+    behind = (
+        job.pipeline.channel_stats(f"render {source_id}"),
+        {k: v for k, v in job.pipeline.channel_stats(part).items() if k == f"render {source_id} → {part}"},
+    )
+    overrun = mailbox.overrun + sum(stats.overrun for links in behind for stats in links.values())
     return {
-        "captured": captured,
+        "captured": mailbox.offered,
         "delivered": delivered,
         "overrun": overrun,
-        "unfinished": captured - overrun - delivered,
+        "unfinished": mailbox.offered - overrun - delivered,
     }
 
 
 def summary(job: Job) -> dict[str, Any]:
     """Plain numbers of the whole run, ready for JSON. Times in milliseconds unless named otherwise."""
+    captured = job.pipeline.channel_stats("segment")
+    streams = job.streams.values()
+    ages = ages_of(
+        (stream.meter for stream in streams),
+        (meter for stream in streams for meter in stream.sink_meters.values()),
+    )
     return {
         "streamseg": __version__,
-        "engine": {"path": job.config.engine.path, "model": job.info.model, "runtime": job.runtime},
+        "engine": {
+            "path": job.config.engine.path,
+            "model": job.info.model,
+            "runtime": job.runtime,
+            "refused": {cause: count for cause, count in job.refused.items() if count},
+        },
         "seconds": round(job.seconds, 3),
-        "instances": job.render.instances.value,
-        "sources": {source_id: _source_summary(job, source_id) for source_id in job.specs},
-        "age_ms": {stage: ages.snapshot() for stage, ages in job.render.ages.items()},
+        "instances": sum(stream.meter.instances.value for stream in streams),
+        "sources": {source_id: _source_summary(job, source_id, captured) for source_id in job.streams},
+        "age_ms": {stage: quantiles.snapshot() for stage, quantiles in ages.items()},
         "pipeline": job.pipeline.snapshot(),
-        "outputs": written_paths(sink for of_source in job.sinks.values() for sink in of_source),
+        "outputs": written_paths(job.sinks),
     }
 
 
-def _source_summary(job: Job, source_id: str) -> dict[str, Any]:
-    counts = _counts(job, source_id)
-    source = job.sources.get(source_id)
+def _source_summary(job: Job, source_id: str, captured: Captured) -> dict[str, Any]:
+    counts = _counts(job, source_id, captured)
+    stream = job.streams[source_id]
     return {
-        "spec": shown(job.specs[source_id]),
+        "spec": shown(stream.spec),
         "captured": counts.pop("captured"),
         "delivered": counts.pop("delivered"),
         "dropped": counts,
-        "fps": round(job.render.rates[source_id].per_second, 3),
-        "reconnects": source.reconnects if source else 0,
-        "repaired_pts": source.repaired_pts if source else 0,
+        "fps": round(stream.meter.rate.per_second, 3),
+        "age_ms": LatencyQuantiles.merged(m.ages for m in stream.sink_meters.values()).snapshot(),
+        "sinks": {name: meter.written.value for name, meter in stream.sink_meters.items()},
+        "reconnects": 0,
+        "repaired_pts": 0,
+        **_counters(job, source_id),
     }
+
+
+def _counters(job: Job, source_id: str) -> dict[str, int]:
+    """What the source, its tracker and its sinks counted besides frames."""
+    source, stream = job.sources.get(source_id), job.streams[source_id]
+    counted = Counter(source.counters() if source else {})
+    counted.update(stream.meter.rejected)
+    for sink in stream.sinks:
+        counted.update(counters_of(sink))
+    return dict(counted)
 
 
 def write_summary(job: Job, path: str) -> None:

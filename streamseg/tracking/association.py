@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from streamseg.geometry import box_iou
+from streamseg.tracking.assignment import linear_sum_assignment
 
 __all__ = ["Pairs", "Rank", "Round", "associate", "best_pairs", "enlarged", "gap_buffer"]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib.resources import files
+from pathlib import Path
 
 from torch import nn
 
 from streamseg.errors import MissingDependency
+from streamseg.files import file_sha256
 from streamseg.models.backbones.efficientnet import EfficientNetLite
 from streamseg.models.weights.archive import read_archive
 
@@ -25,13 +26,13 @@ without their gradients an iteration takes 0.8 of the time."""
 def load_pretrained(backbone: EfficientNetLite) -> None:
     """Give `backbone` the weights of EfficientNet-Lite0 (ImageNet, Apache-2.0). Raises MissingDependency."""
     try:
-        path = files(PACKAGE) / FILE
+        path = Path(str(files(PACKAGE))) / FILE
     except ModuleNotFoundError:
         raise MissingDependency.of(PACKAGE, "train", "pretrained weights of compact's backbone") from None
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = file_sha256(path)
     if not digest.startswith(SHA256):
         raise MissingDependency(f"{path}: damaged (SHA-256 {digest}); install {PACKAGE} again")
-    state = read_archive(path)  # type: ignore[arg-type]  # an installed package's files are paths
+    state = read_archive(path)
     wanted = backbone.state_dict()
     backbone.load_state_dict({key: state[key] for key in wanted})
 

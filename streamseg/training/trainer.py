@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from streamseg.errors import TrainingError
+from streamseg.files import remove_stale_parts
 from streamseg.training.mixture import Batch
 from streamseg.training.objective import Objective
 from streamseg.training.parallel import Place, mean_over_ranks
@@ -153,5 +155,4 @@ def _note(progress: Standing, losses: Mapping[str, Tensor]) -> None:
 
 def remove_leftovers(out: Path) -> None:
     """Delete what a run that was killed while saving left half written."""
-    for part in out.parent.glob(f"{out.name}*.part"):
-        part.unlink(missing_ok=True)
+    remove_stale_parts(out.parent, re.compile(re.escape(out.name) + ".*"), older_than_s=0)

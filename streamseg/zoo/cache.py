@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from streamseg.errors import CheckpointError, MissingDependency
+from streamseg.files import user_cache_dir, write_json
 from streamseg.progress import Watcher
 from streamseg.zoo.published import PublishedWeights
 
-__all__ = ["Record", "locked", "make_folder", "read_record", "user_cache_dir", "weights_path", "write_record"]
+__all__ = ["Record", "locked", "make_folder", "read_record", "weights_path", "write_record"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,6 @@ class Record:
     size_bytes: int
     licence_accepted: bool = False
     """The user said that the licence's restriction is met."""
-
-
-def user_cache_dir() -> Path:
-    """The user's cache folder for everything of streamseg."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
-    return Path(base) / "streamseg"
 
 
 def weights_path(entry: PublishedWeights, cache_dir: str | Path | None = None) -> Path:
@@ -62,10 +56,7 @@ def write_record(weights: Path, record: Record) -> None:
     """Write atomically: a reader, or a kill, never sees half of it. Raises CheckpointError."""
     path = _record_path(weights)
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(record), file, indent=2)
-        Path(temporary).replace(path)
+        write_json(path, asdict(record))
     except OSError as error:
         raise unwritable(path.parent, error) from error
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from streamseg.errors import CheckpointError, MissingDependency
+from streamseg.files import write_json
 from streamseg.progress import Watcher
 from streamseg.zoo.cache import unwritable
 
@@ -276,4 +277,4 @@ def _read_validators(part: Path) -> _Validators | None:
 
 def _write_validators(part: Path, validators: _Validators) -> None:
     with _disk_errors(part):
-        _note_path(part).write_text(json.dumps(asdict(validators)), encoding="utf-8")
+        write_json(_note_path(part), asdict(validators), indent=None)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streamseg.errors import CheckpointError, ConfigError
+from streamseg.files import file_sha256, replace_synced
 from streamseg.progress import LogWatcher, Watcher
 from streamseg.zoo.cache import Record, locked, read_record, unwritable, weights_path, write_record
 from streamseg.zoo.download import DownloadFailed, Patience, download
@@ -138,7 +138,7 @@ def _fetched_from(
             continue
         # The record comes first: there is no moment with an unrecorded file of that name.
         write_record(path, Record(url, digest, part.stat().st_size, accepted))
-        part.replace(path)
+        replace_synced(part, path)
         part.with_name(part.name + ".json").unlink(missing_ok=True)
         return Weights(path, digest)
     raise DownloadFailed(f"{url}: {problem}")
@@ -147,8 +147,7 @@ def _fetched_from(
 def _verified(entry: PublishedWeights, path: Path, known: Record | None) -> str:
     """The file's SHA-256 in hex. Raises _Unfit unless it is what was published, and what came before."""
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(path)
         problem = objection(path)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error

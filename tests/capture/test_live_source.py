@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import re
 import socket
+import socketserver
 import threading
 import time
 import traceback
@@ -20,6 +23,25 @@ from streamseg.capture.source import SourceOptions
 from streamseg.errors import SourceError, SourceTimeout
 
 QUICK = SourceOptions(open_timeout_s=3, read_timeout_s=1, max_backoff_s=0.3)
+
+
+@contextmanager
+def answering_all(handle: Callable[[socket.socket, bytes], None]) -> Iterator[str]:
+    """A TCP server of our own making, a thread for each connection; its http address."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                handle(self.request, self.request.recv(4096))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/camera"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager
@@ -111,6 +133,36 @@ def test_the_watchdog_notices_a_source_that_went_silent() -> None:
             next(frames)
         took = time.monotonic() - began
     assert 0.9 < took < 2.5
+
+
+def test_packets_that_cannot_be_decoded_are_counted_and_the_codec_is_named() -> None:
+    part = b"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: 12\r\n\r\n\xff\xd8no jpeg!!!\r\n"
+
+    def handle(connection: socket.socket) -> None:
+        connection.sendall(HEAD + b"".join(jpeg_part(k) for k in range(5)))
+        while True:
+            connection.sendall(part)
+            time.sleep(0.02)
+
+    with answering(handle) as url, LiveSource(url, "cam", QUICK) as source:
+        said: list[str | None] = []
+        for _ in itertools.islice(source, 4):
+            pass
+        watcher = threading.Thread(target=lambda: said.append(when_lost(source)))
+        watcher.start()
+        next(iter(source))
+        for _ in source:
+            break
+        watcher.join()
+        assert source.counters()["damaged"] >= 10
+    assert re.search(r"no frame for 1 s though packets came: .*\(.*, codec mjpeg.* 160x96\)", str(said[0]))
+
+
+def when_lost(source: LiveSource) -> str | None:
+    """Wait until the source is disconnected; why it is."""
+    while source.last_error is None:
+        time.sleep(0.005)
+    return source.last_error
 
 
 def test_interrupt_breaks_off_a_read() -> None:
@@ -270,6 +322,32 @@ def test_rtsp_interrupt_while_the_server_is_frozen(rtsp_server) -> None:
         list(frames)
         assert time.monotonic() - began < 1.5
         interrupter.join()
+
+
+def test_of_two_cameras_of_one_server_one_is_removed() -> None:
+    """The other one does not even lose a frame."""
+    removed = threading.Event()
+
+    def handle(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(HEAD + b"".join(jpeg_part(k) for k in range(4)))
+        if b"/camera?kept" in request:
+            removed.wait(10)
+            connection.sendall(b"".join(jpeg_part(k) for k in range(4)))
+        while connection.recv(1024):
+            pass
+
+    options = SourceOptions(read_timeout_s=20)
+    with (
+        answering_all(handle) as url,
+        LiveSource(f"{url}?kept", "a", options) as kept,
+        LiveSource(f"{url}?removed", "b", options) as gone,
+    ):
+        gone.interrupt()
+        assert len(list(gone)) <= 4
+        removed.set()
+        assert [frame.index for frame in itertools.islice(kept, 7)] == list(range(7))
+        assert kept.reconnects == 0
+        kept.interrupt()
 
 
 def test_two_servers_are_told_apart(tmp_path: Path) -> None:

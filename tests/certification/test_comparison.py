@@ -1,10 +1,13 @@
 """Matching and adding up, on rectangles whose every figure can be worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from streamseg.certification.comparison import Comparison, compare_frame, difference
+from streamseg.certification.comparison import Comparison, compare_frame, difference, moved_boxes
 from streamseg.certification.instance_match import region_ious
+from streamseg.certification.thresholds import Thresholds
 
 NAMES = ("cat", "dog", "cup")
 T = 0.3
@@ -28,7 +31,7 @@ def test_rows_may_change_places(rectangles):
     assert found(frame) == ([[0, 1], [1, 0]], [], [], [])
     assert frame.matching.iou.tolist() == [1, 1]
     assert frame.boundary_px.tolist() == [0, 0]
-    assert frame.badness == 0
+    assert frame.badness == pytest.approx(0.02)  # 0.01 of score each
 
 
 def test_a_near_tie_at_the_score_is_no_miss(rectangles):
@@ -51,6 +54,14 @@ def test_a_weak_double_takes_no_partner_away(rectangles):
     a = rectangles((0, 0, 10, 8, 0.9, 0), (0, 0, 10, 10, 0.27, 0))
     b = rectangles((0, 0, 10, 10, 0.9, 0))
     assert found(compare_frame(a, b, T)) == ([[0, 0]], [], [], [])
+
+
+def test_equal_engines_pair_row_by_row_however_often_they_find_one_object(rectangles):
+    """Crosswise the strong row and its weak double overlap by 0.8 twice, which is more than 1 once."""
+    both = rectangles((0, 0, 10, 10, 0.9, 0), (0, 0, 10, 8, 0.27, 0))
+    frame = compare_frame(both, both, T)
+    assert found(frame) == ([[0, 0]], [], [], [])
+    assert frame.matching.iou.tolist() == [1]
 
 
 def test_half_an_object_is_another_object(rectangles):
@@ -92,7 +103,7 @@ def two_frames(rectangles):
 
 
 def test_figures(two_frames):
-    total = Comparison(NAMES)
+    total = Comparison(NAMES, Thresholds())
     for frame in two_frames:
         total.add(frame)
     figures = total.figures()
@@ -114,13 +125,20 @@ def test_figures(two_frames):
         "p95": pytest.approx(np.percentile([0, 0.1, 0.02], 95), abs=1e-6),
         "max": pytest.approx(0.1, abs=1e-6),
     }
+    assert figures.box_iou == figures.iou
+    assert figures.box_px == {
+        "p95": pytest.approx(np.percentile([0, 2, 0], 95)),
+        "mean": pytest.approx(2 / 3),
+    }
+    assert figures.beyond == {"mask": 1, "box": 1, "score": 1}
+    assert figures.boundary_uncertainty == pytest.approx(1 / 3 / 100)  # of 0, 1 and 0 of a diagonal of 100
     # Of each 36 border pixels 16 lie on the other's border, 4 are 1 away and 16 are 2 away: 1 on average.
     assert figures.boundary_px == {"p95": pytest.approx(0.9), "mean": pytest.approx(1 / 3)}
     assert figures.boundary_share == pytest.approx(1 / 3 / 100)
 
 
 def test_no_pair_has_no_quantiles(rectangles):
-    total = Comparison(NAMES)
+    total = Comparison(NAMES, Thresholds())
     total.add(compare_frame(rectangles((0, 0, 10, 10, 0.9, 0)), rectangles(), T))
     figures = total.figures()
     assert (figures.iou, figures.boundary_px, figures.boundary_share, figures.score_shift) == (None,) * 4
@@ -135,4 +153,51 @@ def test_the_difference_is_what_one_side_alone_covers(two_frames):
     expected[30:40, 60:70] = True  # extra
     assert np.array_equal(difference(two_frames[0]), expected)
     assert two_frames[0].wrong == 3
-    assert two_frames[0].badness == pytest.approx(3 + 40 / 120)
+    # Of the pair that is shifted by two of ten: masks, boxes, and a score of 0.7 instead of 0.8.
+    assert two_frames[0].badness == pytest.approx(3 + 40 / 120 + 40 / 120 + 0.1)
+
+
+def test_boxes_are_compared_whatever_the_masks_say(rectangles):
+    a = rectangles((0, 0, 10, 10, 0.9, 0))
+    wide = np.array([[0, 0, 40, 10]], np.float32)
+    b = replace(a, xyxy=wide)
+    frame = compare_frame(a, b, T)
+    assert frame.matching.iou.tolist() == [1]
+    assert (frame.box_iou.tolist(), frame.box_px.tolist()) == ([0.25], [30])
+    assert frame.badness == pytest.approx(0.75)
+    left, right = moved_boxes(frame, Thresholds())
+    assert (left.tolist(), right.tolist()) == (a.xyxy.tolist(), wide.tolist())
+    assert len(moved_boxes(frame, Thresholds(min_box_iou_p5=0.2))[0]) == 0
+
+
+def test_weak_instances_are_counted_and_need_no_partner(rectangles):
+    a = rectangles((0, 0, 10, 10, 0.9, 0), (20, 0, 30, 10, 0.29, 0), (40, 0, 50, 10, 0.1, 0))
+    b = rectangles((0, 0, 10, 10, 0.9, 0), (40, 0, 50, 10, 0.05, 0))
+    frame = compare_frame(a, b, T, partner_score=0.25, weak_score=0.1)
+    assert found(frame) == ([[0, 0]], [], [], [])
+    assert frame.weak == (2, 0)
+
+
+def test_a_partner_scores_at_most_the_margin_less(rectangles):
+    a, b = (rectangles((0, 0, 10, 10, score, 0)) for score in (0.31, 0.24))
+    assert found(compare_frame(a, b, T, partner_score=0.2)) == ([[0, 0]], [], [], [])
+    assert found(compare_frame(a, b, T, partner_score=0.25)) == ([], [], [0], [])
+
+
+def test_one_frame_may_be_left_out(two_frames):
+    total = Comparison(NAMES, Thresholds())
+    for frame in two_frames:
+        total.add(frame)
+    assert (total.without(0).figures().due, total.without(1).figures().due) == (1, 4)
+    assert total.figures().due == 5
+
+
+def test_altered_pictures_count_where_the_candidate_differs(rectangles):
+    here, there = rectangles((0, 0, 10, 10, 0.9, 0)), rectangles((0, 0, 10, 8, 0.8, 0))
+    total = Comparison(NAMES, Thresholds())
+    total.add_probe("darker", compare_frame(here, there, T), compare_frame(there, there, T))
+    total.add_probe("darker", compare_frame(here, here, T), compare_frame(there, here, T))
+    total.add_probe("darker", compare_frame(here, here, T), compare_frame(here, here, T))
+    total.add(compare_frame(here, here, T))
+    (tried,) = total.figures().nearer
+    assert (tried.name, tried.frames, tried.nearer) == ("darker", 2, 1)

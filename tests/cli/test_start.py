@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 INTERRUPTED_WHILE_LOADING = """
 import os, signal, sys
@@ -22,3 +23,21 @@ def test_ctrl_c_while_it_loads_is_no_traceback() -> None:
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_run_goes_on_where_nothing_can_be_said(tmp_path: Path) -> None:
+    """Standard error on a full disk."""
+    command = [
+        sys.executable,
+        "-m",
+        "streamseg",
+        "run",
+        "synthetic?frames=8&size=160x96",
+        "--jsonl",
+        "o.jsonl",
+    ]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=full, timeout=300)
+
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert len((tmp_path / "o.jsonl").read_text().splitlines()) == 8

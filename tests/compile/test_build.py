@@ -15,8 +15,8 @@ import pytest
 from streamseg.engines.build_options import BuildOptions
 from streamseg.engines.fingerprint import read_fingerprint
 from streamseg.engines.locate import read_info
-from streamseg.engines.sidecar import file_sha256
 from streamseg.errors import ConfigError, EngineError, ExportError
+from streamseg.files import file_sha256
 
 trt = pytest.importorskip(
     "tensorrt", reason="needs TensorRT or TensorRT-RTX (tests/install_tensorrt_host.sh)"

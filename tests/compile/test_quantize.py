@@ -28,7 +28,7 @@ Frames = NDArray[np.uint8]
 
 @pytest.fixture(scope="module")
 def float_path() -> Path:
-    return find_engine("compact")
+    return find_engine("shapes")
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_mixed_keeps_fpn_and_heads_in_float(float_path: Path, frames: list[Frame
 
 
 def test_says_of_itself_what_its_source_says_and_that_it_is_int8(int8_path: Path, float_path: Path) -> None:
-    assert read_info(int8_path) == replace(read_info(float_path), quantized="int8")
+    assert read_info(int8_path) == replace(read_info(float_path), precision="int8")
     with load_engine(int8_path, "onnxruntime") as ort, load_engine(int8_path, "openvino", "fp32") as vino:
         assert ort.runtime == f"onnxruntime {onnxruntime.__version__} INT8, rest FP32"
         assert vino.runtime.endswith(" INT8, rest FP32")

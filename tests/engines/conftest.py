@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES
+from streamseg.engine_contract import INPUT_NAME
 
 if TYPE_CHECKING:
     from streamseg.models.yolact.yolact import Yolact
@@ -176,7 +176,7 @@ class SimulatedContext:
         return True
 
     def infer_shapes(self) -> list[str]:
-        return sorted({INPUT_NAME, *OUTPUT_NAMES} - set(self.addresses))
+        return sorted(set(self.engine.dtypes) - set(self.addresses))
 
     def execute_async_v3(self, stream: int) -> bool:
         if self.engine.fails:
@@ -187,9 +187,8 @@ class SimulatedContext:
 
     def run(self) -> None:
         frames = np.ctypeslib.as_array(self._memory(INPUT_NAME, int(np.prod(self.shape)))).reshape(self.shape)
-        for name, array in zip(
-            OUTPUT_NAMES, self.engine.session.run(None, {INPUT_NAME: frames}), strict=True
-        ):
+        results = self.engine.session.run(None, {INPUT_NAME: frames})
+        for name, array in zip(self.engine.shapes, results, strict=True):
             ctypes.memmove(self.addresses[name], array.ctypes.data, array.nbytes)
 
     def _memory(self, name: str, size: int) -> Any:
@@ -200,7 +199,6 @@ class SimulatedPlan:
     """TensorRT's runtime and engine in one."""
 
     device_memory_size_v2 = 64
-    num_io_tensors = 6
     fails = False
 
     def __init__(self, cuda: SimulatedCuda, onnx: Path, batches: tuple[int, int]) -> None:
@@ -208,10 +206,13 @@ class SimulatedPlan:
 
         self.cuda, self.batches = cuda, batches
         self.session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
-        outputs = self.session.run(None, {INPUT_NAME: np.zeros((1, 64, 96, 3), np.uint8)})
-        self.shapes = {name: x.shape[1:] for name, x in zip(OUTPUT_NAMES, outputs, strict=True)}
-        self.dtypes = {INPUT_NAME: "UINT8", "boxes": "FLOAT", "scores": "FLOAT", "classes": "INT32"}
-        self.dtypes |= {"masks": "UINT8", "count": "INT32"}
+        self.input_hw = tuple(self.session.get_inputs()[0].shape[1:3])
+        outputs = self.session.run(None, {INPUT_NAME: np.zeros((1, *self.input_hw, 3), np.uint8)})
+        names = [output.name for output in self.session.get_outputs()]
+        self.shapes = {name: x.shape[1:] for name, x in zip(names, outputs, strict=True)}
+        kinds = {"uint8": "UINT8", "int32": "INT32", "float32": "FLOAT"}
+        self.dtypes = {INPUT_NAME: "UINT8"}
+        self.dtypes |= {name: kinds[x.dtype.name] for name, x in zip(names, outputs, strict=True)}
         self.logger: Any = None
         self.contexts = 0
 
@@ -234,6 +235,10 @@ class SimulatedPlan:
         self.logger.log("ERROR", "Magic tag does not match\nin verifyHeader")
         return None
 
+    @property
+    def num_io_tensors(self) -> int:
+        return len(self.dtypes)
+
     def get_tensor_name(self, i: int) -> str:
         return list(self.dtypes)[i]
 
@@ -241,7 +246,7 @@ class SimulatedPlan:
         return SimpleNamespace(name=self.dtypes[name])
 
     def get_tensor_profile_shape(self, name: str, profile: int) -> list[tuple[int, ...]]:
-        return [(n, 64, 96, 3) for n in (self.batches[0], self.batches[0], self.batches[1])]
+        return [(n, *self.input_hw, 3) for n in (self.batches[0], self.batches[0], self.batches[1])]
 
     def create_runtime_config(self) -> Any:
         def check(strategy: str) -> None:

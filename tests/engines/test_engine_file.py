@@ -15,8 +15,8 @@ pytest.importorskip("onnx", reason="needs the extra `models`")
 from streamseg.engines import engine_file, fingerprint
 from streamseg.engines.engine_file import CheckpointFile, OnnxFile, PlanFile, open_engine_file
 from streamseg.engines.load import load_engine
-from streamseg.engines.sidecar import file_sha256
 from streamseg.errors import ConfigError, EngineError
+from streamseg.files import file_sha256
 from tests.engines.tiny_onnx import HW, rows, write
 
 
@@ -61,6 +61,13 @@ def test_a_checkpoint_is_loaded_once(tiny_checkpoint: Path, monkeypatch: pytest.
     assert len(loads) == 1
     assert file.take_module() is not file.take_module()  # given away; then it must be loaded again
     assert len(loads) == 3
+
+
+def test_names_of_files_may_be_anything(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """What an engine says of its checkpoint can be shown."""
+    path = tmp_path / "esc\x1b[31m\udcff.pth"
+    path.write_bytes(tiny_checkpoint.read_bytes())
+    assert open_engine_file(path).info.checkpoint == r"esc\x1b[31m\udcff.pth"
 
 
 def test_a_plan_is_hashed_once(

@@ -19,8 +19,9 @@ from streamseg.engines.fingerprint import (
     write_fingerprint,
 )
 from streamseg.engines.machine import Machine
-from streamseg.engines.sidecar import file_sha256, sidecar_path, write_section
+from streamseg.engines.sidecar import sidecar_path, write_section
 from streamseg.errors import EngineError
+from streamseg.files import file_sha256
 
 H200 = Machine("11.4.0.106", "TensorRT", "NVIDIA H200", "9.0", "13.0")
 INFO = EngineInfo("yolact", "yolact_r50", ("person", "Käfer"), "stretch", (550, 544), 100, 0.05)

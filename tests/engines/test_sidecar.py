@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from streamseg.engines.sidecar import file_sha256, read_sidecar, sidecar_path, write_section
+from streamseg.engines.sidecar import read_sidecar, sidecar_path, write_section
 from streamseg.errors import EngineError
+from streamseg.files import file_sha256
 
 
 def test_sections_are_kept_apart(tmp_path: Path) -> None:

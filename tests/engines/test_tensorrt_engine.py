@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from streamseg.engines.fingerprint import Fingerprint, write_fingerprint
 from streamseg.engines.load import load_engine
 from streamseg.engines.locate import list_engines, read_info
 from streamseg.engines.machine import Machine
-from streamseg.engines.sidecar import file_sha256, sidecar_path
+from streamseg.engines.sidecar import sidecar_path
 from streamseg.engines.tensorrt_engine import TensorRTEngine
 from streamseg.errors import ConfigError, EngineError, NotAnEngine
+from streamseg.files import file_sha256
 
 Frames = NDArray[np.uint8]
 HERE = Machine("11.4.0.106", "TensorRT", "NVIDIA H200", "9.0", "13.0")
@@ -77,6 +79,8 @@ def test_batches_of_any_size(
     frames = np.concatenate([pictures, pictures[::-1]])[:length]
     with TensorRTEngine(engine_path, graphs=graphs) as engine:
         assert engine.runtime == "tensorrt 11.4.0.106 FP16"
+        assert (engine.runtime_name, engine.runtime_version) == ("tensorrt", "11.4.0.106")
+        assert engine.precision == "fp16"
         assert engine.info == read_info(engine_path)
         for _ in range(2):
             assert_same(engine.infer(frames), reference(frames))
@@ -170,6 +174,36 @@ def test_a_plan_of_something_else(plan: Any, engine_path: Path) -> None:
     plan.dtypes["masks"] = "FLOAT"
     with pytest.raises(
         NotAnEngine, match="its tensors are not those of the engine contract; build one with: "
+    ):
+        TensorRTEngine(engine_path)
+
+
+def test_panoptic_outputs_come_through_in_chunks(
+    plan: Any, cuda: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx", reason="needs the extra `models`")
+    from tests.engines.tiny_onnx import HW, SEGMENTS, SEMANTIC, rows, write
+
+    onnx = write(tmp_path / "p.onnx", rows(segments=SEGMENTS, semantic=SEMANTIC))
+    monkeypatch.setattr(tensorrt_plan, "tensorrt_module", type(plan)(cuda, onnx, (1, 2)).module)
+    with TensorRTEngine(write_engine(tmp_path / "p.engine", onnx)) as engine:
+        assert list(engine.outputs) == [*OUTPUT_NAMES, "semantic", "segments"]
+        assert str(engine.outputs["semantic"]) == "uint8 (B, 2, 3)"
+        found = engine.infer(np.zeros((5, *HW, 3), np.uint8))
+        np.testing.assert_array_equal(found.arrays()["semantic"], np.stack([SEMANTIC] * 5))
+        np.testing.assert_array_equal(found.arrays()["segments"], np.stack([SEGMENTS] * 5))
+        assert found.count.tolist() == [2] * 5
+
+
+def test_a_plan_of_another_length_than_its_fingerprint_says(
+    plan: Any, engine_path: Path, tiny_engine_path: Path
+) -> None:
+    info = replace(read_info(tiny_engine_path), max_detections=7)
+    options = BuildOptions(precision="fp16")
+    digest = file_sha256(engine_path)
+    write_fingerprint(engine_path, Fingerprint(info, HERE, options, "t.onnx", "ab" * 32, digest))
+    with pytest.raises(
+        NotAnEngine, match=r"boxes is float32 \(B, 20, 4\), expected float32 \(B, 7, 4\); build one with"
     ):
         TensorRTEngine(engine_path)
 

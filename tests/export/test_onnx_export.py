@@ -80,7 +80,9 @@ def test_classes_that_cannot_be_chosen(tiny_model: Yolact, classes: list[str], s
 def test_file_tells_what_was_exported(tiny_model: Yolact, tiny_engine_path: Path) -> None:
     module = EngineModule(tiny_model, max_detections=20, score_threshold=0.5)
     assert read_info(tiny_engine_path) == module.info()
-    graph = onnx.load(tiny_engine_path).graph
+    model = onnx.load(tiny_engine_path)
+    assert {entry.key: entry.value for entry in model.metadata_props}["streamseg.contract"] == "2"
+    graph = model.graph
     shapes = {
         value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
         for value in (*graph.input, *graph.output)

@@ -48,6 +48,7 @@ def test_narrow_one(tmp_path: Path, name: str) -> None:
 
     with OnnxRuntimeEngine(path) as engine:
         assert (engine.info.family, engine.info.model, engine.info.resize) == ("solo", name, "fit")
+        assert engine.info.mask_finer == 4
         outputs = engine.infer(sample_frames((96, 160)))
     assert outputs.masks.shape == (2, 20, 24, 40)
     assert outputs.count.tolist() == [20, 20]

@@ -132,7 +132,7 @@ def resident_bytes() -> int:
 def resealed(path: Path, content: bytes, into: Path) -> Path:
     """`content` under the fingerprint of `path`, as if it had been built so."""
     from streamseg.engines.fingerprint import read_fingerprint, write_fingerprint
-    from streamseg.engines.sidecar import file_sha256
+    from streamseg.files import file_sha256
 
     into.write_bytes(content)
     write_fingerprint(into, replace(read_fingerprint(path), engine_sha256=file_sha256(into)))

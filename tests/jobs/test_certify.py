@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 from streamseg.certification.certificate import describe, require_passed
-from streamseg.certification.verdict import Thresholds
+from streamseg.certification.thresholds import Thresholds
 from streamseg.engines.certified import certificate_of
-from streamseg.engines.sidecar import file_sha256, sidecar_path
+from streamseg.engines.load import load_engine
+from streamseg.engines.sidecar import sidecar_path
 from streamseg.errors import ConfigError, EngineError, NotCertified, SinkError, SourceError
+from streamseg.files import file_sha256
 from streamseg.jobs.certify import certify_engine
 from streamseg.jobs.run import build
 from streamseg.streaming.config import load_config
 
-HOW = {"score": 0.6, "runtime": "onnxruntime", "against_runtime": "onnxruntime", "frames": 12}
+HOW = {"score": 0.6, "runtime": "onnxruntime", "against_runtime": "onnxruntime", "frames": 30}
 
 
 def test_an_engine_agrees_with_itself_and_keeps_no_certificate_of_it(tiny_engine_path, copy_of, footage):
@@ -30,9 +32,12 @@ def test_an_engine_agrees_with_itself_and_keeps_no_certificate_of_it(tiny_engine
     assert certificate.figures.iou == {"p1": 1, "p5": 1, "p50": 1, "mean": 1}
     assert certificate.figures.boundary_px == {"p95": 0, "mean": 0}
     assert certificate.figures.score_shift == {"mean": 0, "p95": 0, "max": 0}
-    assert certificate.figures.matched == certificate.figures.reference >= 20
+    assert certificate.figures.matched == certificate.figures.reference >= 50
+    assert certificate.figures.box_iou == {"p1": 1, "p5": 1, "p50": 1, "mean": 1}
+    assert certificate.figures.nearer == ()
+    assert certificate.one_at_a_time == ""
     assert certificate.worst == ()
-    assert done == [(k + 1, 12) for k in range(12)]
+    assert done == [(k + 1, 30) for k in range(30)]
     assert not sidecar_path(copy_of).exists()
     assert any("shows only that the check works" in line for line in describe(certificate))
 
@@ -46,7 +51,9 @@ def test_another_runtime_passes_and_its_certificate_is_kept(tiny_engine_path, co
     assert kept["candidate"]["sha256"] == kept["reference"]["sha256"] == file_sha256(copy_of)
     assert kept["candidate"]["runtime"].startswith("openvino")
     assert kept["candidate"]["runtime"].endswith("FP32")
-    assert kept["footage"]["frames"] == 12
+    assert kept["footage"]["frames"] == 30
+    assert kept["edition"] == 2
+    assert kept["figures"]["box_iou"]["p5"] > 0.9
     assert kept["thresholds"]["max_missed"] == Thresholds().max_missed
     assert kept["speed"]["ratio"] > 0
     build(load_config(None, {"sources": ["synthetic"], "engine": {"path": str(copy_of)}}))
@@ -80,18 +87,66 @@ def test_a_broken_engine_fails_and_is_not_run(tiny_engine_path, altered, footage
 def test_a_run_may_be_told_to_use_a_failed_engine(tiny_engine_path, altered, footage, caplog):
     broken = altered(lambda w: w[:, ::-1])
     certify_engine(broken, tiny_engine_path, footage, **HOW)
-    engine = {"path": str(broken), "allow_failed_certificate": True}
+    engine = {"path": str(broken), "allow_failed_certificate": True, "runtime": "onnxruntime"}
+    (said,) = said_by_a_run(engine, caplog)
+    assert "failed its certificate in onnxruntime FP32" in said
+    assert "running it all the same" in said
+
+
+def said_by_a_run(engine, caplog):
     with caplog.at_level(logging.WARNING):
-        build(load_config(None, {"sources": ["synthetic"], "engine": engine}))
-    (record,) = caplog.records
-    assert "failed its certificate" in record.message
-    assert "running it all the same" in record.message
+        build(load_config(None, {"sources": ["synthetic"], "engine": engine, "max_frames": 2})).run()
+    return [record.message for record in caplog.records]
 
 
 def test_nothing_is_said_of_engines_as_exported(tiny_engine_path, caplog):
-    for name in ("compact", str(tiny_engine_path)):
-        build(load_config(None, {"sources": ["synthetic"], "engine": {"path": name}}))
-    assert caplog.records == []
+    for engine in ({"path": "compact"}, {"path": str(tiny_engine_path), "precision": "fp32"}):
+        assert said_by_a_run(engine, caplog) == []
+
+
+def test_a_run_is_told_that_half_precision_was_never_compared(copy_of, caplog):
+    """The choice is the runtime's (`auto`), so only the opened engine can tell."""
+    opened = load_engine(copy_of)
+    with opened:
+        ran = opened.runtime
+    said = said_by_a_run({"path": str(copy_of)}, caplog)
+    if ran.endswith("FP32"):  # a CPU without BF16
+        assert said == []
+        return
+    (line,) = said
+    assert f"{copy_of}: no certificate for this file in openvino BF16" in line
+    assert "--precision fp32" in line
+
+
+def test_a_certificate_in_one_runtime_does_not_vouch_for_another(tiny_engine_path, copy_of, footage, caplog):
+    how = HOW | {"runtime": "openvino", "precision": "fp32"}
+    assert certify_engine(copy_of, tiny_engine_path, footage, **how).passed
+    engine = {"path": str(copy_of), "runtime": "openvino", "precision": "fp32"}
+    assert said_by_a_run(engine, caplog) == []
+    if load_bf16():
+        (line,) = said_by_a_run(engine | {"precision": "bf16"}, caplog)
+        assert "certified in openvino FP32, but runs in openvino BF16" in line
+
+
+def load_bf16():
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def test_an_interrupted_comparison_leaves_nothing(tiny_engine_path, altered, footage, tmp_path):
+    broken = altered(lambda w: w[:, ::-1])
+
+    def interrupted(done, of):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    written = {"pictures": tmp_path / "pictures", "json": tmp_path / "c.json"}
+    with pytest.raises(KeyboardInterrupt):
+        certify_engine(broken, tiny_engine_path, footage, **HOW, **written, on_frame=interrupted)
+    assert not sidecar_path(broken).exists()
+    assert not written["json"].exists()
+    assert list(written["pictures"].glob("*")) == []
 
 
 def test_footage_without_objects_is_not_enough_and_leaves_what_was_kept(tiny_engine_path, copy_of, footage):

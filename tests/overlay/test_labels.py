@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from streamseg.overlay.labels import HAS_UNICODE, Labels, Rect, printable, style_for
+from streamseg.overlay.labels import HAS_UNICODE, Labels, Rect, drawable, style_for
 
 RED = (60, 60, 230)
 
@@ -75,10 +75,10 @@ def test_text_grows_with_the_frame_but_stays_readable_on_a_small_one() -> None:
 
 
 def test_one_line_of_characters_that_the_font_has() -> None:
-    assert printable("traffic\n light ") == "traffic light"
-    assert printable("Žluťoučký kůň", has_unicode=False) == "Zlutoucky kun"
-    assert printable("猫 a…", has_unicode=False) == "? a..."
-    assert printable("猫", has_unicode=True) == "猫"
+    assert drawable("traffic\n light ") == "traffic light"
+    assert drawable("Žluťoučký kůň", has_unicode=False) == "Zlutoucky kun"
+    assert drawable("猫 a…", has_unicode=False) == "? a..."
+    assert drawable("猫", has_unicode=True) == "猫"
 
 
 @pytest.mark.skipif(not HAS_UNICODE, reason="this OpenCV has an ASCII font")

@@ -154,6 +154,7 @@ class Cameras:
         )
         self.sources: dict[str, Fed] = {}
         self.files: dict[str, Collect] = {}
+        self.ever_opened: list[Collect] = []
 
     def add(
         self, name: str, policy="block", capacity=2, gate=None, on_error="abort", source=None, **file
@@ -166,6 +167,7 @@ class Cameras:
 
         def open_file() -> Collect:
             self.files[name] = Collect(gate=gate, **file)
+            self.ever_opened.append(self.files[name])
             return self.files[name]
 
         self.pipeline.add_sink(f"file {name}", open_file, [rendered], on_error=on_error)

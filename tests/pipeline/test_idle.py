@@ -163,6 +163,7 @@ class TestStopPipeline:
         inputs = [pipeline.add_source(s.name, s, capacity=1, policy="block") for s in (first, second)]
         pipeline.add_sink("file", sink, inputs)
         pipeline.start()
+        p.wait_for(lambda: second.opened)
         first.finish(StopPipeline())
         assert pipeline.wait(DEADLINE_S)
         assert (pipeline.failures, second.closed) == ((), 1)

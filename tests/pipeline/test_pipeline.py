@@ -287,6 +287,7 @@ def test_one_part_can_be_read_without_the_others(p) -> None:
     assert part.keys() == pipeline.snapshot()["parts"]["segment"].keys()
     assert pipeline.channel_stats("segment")["camera → segment"].taken == 40
     assert (pipeline.output_stats("camera").yielded, pipeline.output_stats("camera").unread) == (40, 0)
-    assert pipeline.channel_stats("camera") == {}
+    assert pipeline.channel_stats("camera") == pipeline.reader_stats("file") == {}
+    assert pipeline.reader_stats("camera") == pipeline.channel_stats("segment")
     with pytest.raises(ValueError, match="'file' is a sink"):
         pipeline.output_stats("file")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamseg.errors import ConfigError
-from streamseg.sinks.collisions import Output, refuse_collisions
+from streamseg.sinks.collisions import PlannedOutput, refuse_collisions
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_input_is_not_an_output(folder: Path, spec: str, output: str, option: str) -> None:
     spec = spec.format(folder)
     with pytest.raises(ConfigError, match=r"is also the input .* would be overwritten") as caught:
-        refuse_collisions([spec], [Output(output, option)])
+        refuse_collisions([spec], [PlannedOutput(output, option)])
     for named in (spec, output, option):
         assert named in str(caught.value)
 
@@ -49,14 +49,14 @@ def test_an_input_is_not_an_output(folder: Path, spec: str, output: str, option:
 )
 def test_nor_is_one_of_many(folder: Path, spec: str, output: str) -> None:
     with pytest.raises(ConfigError, match="would be overwritten"):
-        refuse_collisions(["synthetic", spec.format(folder)], [Output(output, "--jsonl")])
+        refuse_collisions(["synthetic", spec.format(folder)], [PlannedOutput(output, "--jsonl")])
 
 
 @pytest.mark.parametrize("spec", ["shots", "shots/", "shots/*.jpg", "way", "./s*/*0.*", "way/00000001.jpg"])
 @pytest.mark.parametrize("output", ["shots", "way", "shots/../shots/."])
 def test_images_do_not_go_where_images_come_from(spec: str, output: str) -> None:
     with pytest.raises(ConfigError, match="--images is also where the input's images are"):
-        refuse_collisions([spec], [Output(output, "--images", is_folder=True)])
+        refuse_collisions([spec], [PlannedOutput(output, "--images", is_folder=True)])
 
 
 @pytest.mark.parametrize(
@@ -72,25 +72,27 @@ def test_images_do_not_go_where_images_come_from(spec: str, output: str) -> None
 def test_two_outputs_are_not_one_file(one: str, other: str) -> None:
     Path("link").symlink_to("x")
     with pytest.raises(ConfigError, match=r"--summary and --jsonl would overwrite each other") as caught:
-        refuse_collisions([], [Output(one, "--jsonl"), Output("y", "-o"), Output(other, "--summary")])
+        refuse_collisions(
+            [], [PlannedOutput(one, "--jsonl"), PlannedOutput("y", "-o"), PlannedOutput(other, "--summary")]
+        )
     assert str(caught.value).startswith(f"{other}: ")
 
 
 def test_a_folder_of_images_is_not_a_file() -> None:
     with pytest.raises(ConfigError, match="would overwrite each other"):
-        refuse_collisions([], [Output("x", "--images", is_folder=True), Output("x", "--jsonl")])
+        refuse_collisions([], [PlannedOutput("x", "--images", is_folder=True), PlannedOutput("x", "--jsonl")])
 
 
 def test_what_may_be(folder: Path) -> None:
     refuse_collisions(
         ["in.mp4", "shots", "nowhere/*.jpg", "0", "rtsp://me:pw@host/in.mp4", "synthetic", "file://host/x"],
         [
-            Output("out.mp4", "-o"),
-            Output("in.MP4", "-o"),
-            Output("shots/out.jsonl", "--jsonl"),
-            Output("shots/sub", "--images", is_folder=True),
-            Output("-", "--summary"),
+            PlannedOutput("out.mp4", "-o"),
+            PlannedOutput("in.MP4", "-o"),
+            PlannedOutput("shots/out.jsonl", "--jsonl"),
+            PlannedOutput("shots/sub", "--images", is_folder=True),
+            PlannedOutput("-", "--summary"),
         ],
     )
-    refuse_collisions(["in.mp4"], [Output(".", "--images", is_folder=True)])
-    refuse_collisions([], [Output("/dev/null", "--jsonl"), Output("/dev/null", "--summary")])
+    refuse_collisions(["in.mp4"], [PlannedOutput(".", "--images", is_folder=True)])
+    refuse_collisions([], [PlannedOutput("/dev/null", "--jsonl"), PlannedOutput("/dev/null", "--summary")])

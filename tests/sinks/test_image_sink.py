@@ -62,7 +62,7 @@ def test_an_image_that_does_not_fit_is_one_line_and_leaves_no_part(tmp_path, mak
 
 def test_an_image_that_the_format_cannot_hold_is_one_line(tmp_path, make_result):
     sink = ImageSink(tmp_path)
-    with pytest.raises(SinkError, match=r"00000000\.jpg: jpg cannot hold 70000x2 pixels"):
+    with pytest.raises(SinkError, match=r"00000000\.jpg: cannot be written: jpg cannot hold 70000x2 pixels"):
         sink.write(make_result(image=np.zeros((2, 70000, 3), np.uint8)))
     assert list(tmp_path.iterdir()) == []
 

@@ -121,6 +121,18 @@ def test_odd_sizes_are_padded_by_repeating_the_edge(path, make_result):
     assert sink.refitted == 0
 
 
+@pytest.mark.parametrize("hw", [(1, 1), (2, 2), (1, 64), (64, 1), (2, 3)])
+def test_tiny_pictures_are_padded_and_larger_ones_after_them_fitted(path, make_result, hw):
+    sizes = [hw, hw, (96, 128), hw]
+    sink = write_all(
+        path, [make_result(i, image=np.full((*size, 3), 200, np.uint8)) for i, size in enumerate(sizes)]
+    )
+    frames = decoded(path)
+    assert [frame.shape for frame in frames] == [(max(hw[0], 4), max(hw[1], 4), 3)] * 4
+    assert np.abs(frames[0].astype(int) - 200).max() <= 4
+    assert sink.refitted == 1
+
+
 def test_another_size_in_mid_stream_is_fitted_into_the_first_and_counted(path, make_result):
     white = [np.full((*hw, 3), 255, np.uint8) for hw in [(96, 128), (48, 128), (480, 640)]]
     sink = write_all(path, [make_result(i, image=image) for i, image in enumerate(white)])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -12,8 +10,8 @@ from streamseg.engines.fake_engine import FakeEngine
 from streamseg.masks import Masks
 from streamseg.overlay.painter import Painter
 from streamseg.segmenter import Segmenter
-from streamseg.sinks.list_sink import ListSink
 from streamseg.streaming.follow import Follow
+from streamseg.streaming.meter import SourceMeter
 from streamseg.streaming.render import Render
 from streamseg.streaming.segment import Segment
 from streamseg.structures import Frame, Instances, Segmented, Stamps, Stuff
@@ -54,20 +52,18 @@ def test_without_a_tracker_all_goes_through() -> None:
 def test_every_stage_stamps_a_result_of_its_own() -> None:
     given = segmented([0.9])
     [followed] = Follow(("cat",), None).process([given])
-    sink = ListSink()
-    render = Render({"cam": [sink]}, Painter(), status_line=True)
-    rendered = render.render(followed)
+    meter = SourceMeter()
+    [rendered] = Render(Painter(), meter, status_line=True).process([followed])
     assert given.stamps == Stamps(segment=5)
-    assert (followed.stamps.segment, followed.stamps.overlay, followed.stamps.sink) == (5, None, None)
+    assert (followed.stamps.segment, followed.stamps.overlay) == (5, None)
     stamps = rendered.stamps
     assert stamps.segment is not None
     assert stamps.track is not None
     assert stamps.overlay is not None
-    assert stamps.sink is not None
-    assert stamps.segment < stamps.track <= stamps.overlay <= stamps.sink
-    [written] = sink.results
-    assert written.stamps == replace(stamps, sink=None)
-    assert written.instances is given.instances
+    assert stamps.segment < stamps.track <= stamps.overlay
+    assert rendered.instances is given.instances
+    assert rendered.canvas is not None
+    assert (meter.instances.value, meter.ages["overlay"].count) == (1, 1)
 
 
 @pytest.mark.parametrize(("overlap", "at_once"), [(True, [0, 0, 1]), (False, [0, 1, 1])])

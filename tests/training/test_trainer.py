@@ -85,7 +85,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
         train(objective(), broken, replace(SETTINGS, save_every_s=0), out)
     assert read_archive(tmp_path / "net.pth.resume")["progress"]["iteration"] == 5
     load_checkpoint(out)
-    (tmp_path / "net.pthabc.part").write_text("left by a kill")
+    (tmp_path / ".net.pth.resume.0123abcd.part").write_text("left by a kill")
 
     progress = train(objective(), square_batches, SETTINGS, out)
 

@@ -139,8 +139,8 @@ class Listener:
     def say(self, text):
         self.lines.append(text)
 
-    def progress(self, done_bytes, total_bytes):
-        self.steps.append((done_bytes, total_bytes))
+    def progress(self, what, done, total):
+        self.steps.append((done, total))
 
 
 @pytest.fixture

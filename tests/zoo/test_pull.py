@@ -60,7 +60,7 @@ def test_a_killed_download_is_resumed_by_the_next(site, publish, tmp_path, liste
         "import os, sys; from streamseg.zoo.download import Patience, download; from pathlib import Path\n"
         "class Kill:\n"
         "    def say(self, text): pass\n"
-        "    def progress(self, done, total):\n"
+        "    def progress(self, what, done, total):\n"
         "        if done > 1_000_000: os._exit(9)\n"
         "download(sys.argv[1], Path(sys.argv[2]), Kill(), Patience())\n"
     )

@@ -77,7 +77,7 @@ def test_a_disk_that_fills_up_meanwhile_is_left_as_it_was(site, publish, mount, 
     class Fill:
         def say(self, text): ...
 
-        def progress(self, done_bytes, total_bytes):
+        def progress(self, what, done_bytes, total_bytes):
             if not (folder / "other").exists():
                 (folder / "other").write_bytes(bytes(2_000_000))
 
@@ -123,7 +123,7 @@ def test_two_processes_at_once_download_once(site, publish, tmp_path):
         "from streamseg.zoo.pull import pull\n"
         "class Out:\n"
         "    def say(self, text): print(text)\n"
-        "    def progress(self, done, total): pass\n"
+        "    def progress(self, what, done, total): pass\n"
         "print(pull(PublishedWeights(**json.loads(sys.argv[1])), sys.argv[2], watcher=Out()).sha256)\n"
     )
     entry = json.dumps(asdict(publish()))

@@ -31,7 +31,7 @@ def test_damage_on_the_way_is_repaired_by_the_second_attempt(site, publish, tmp_
             if "not the published file" in text:
                 site.content, site.etag = good, '"good"'
 
-        def progress(self, done_bytes, total_bytes): ...
+        def progress(self, what, done_bytes, total_bytes): ...
 
     assert pull(entry, tmp_path, watcher=Repair()).path.read_bytes() == good
 

@@ -8,15 +8,22 @@ from torch import Tensor
 from streamseg.models.corners import Corners
 from streamseg.models.picodet.network import PicoHeads
 
-__all__ = ["decoded_boxes", "joint_scores"]
+__all__ = ["decoded_boxes", "joint_probabilities", "joint_scores"]
 
 LEAST = 1e-9
 """Keeps the root's gradient finite, as in the original."""
 
 
 def joint_scores(heads: PicoHeads) -> Tensor:
-    """(B, P, C) in 0…1: the geometric mean of the class's probability and of how well the box lies."""
-    return (heads.logits.sigmoid() * heads.alignment.sigmoid() + LEAST).sqrt()
+    """(B, P, C) in 0…1: the geometric mean of the class's probability and of how well the box lies. The
+    original's score, by which locations are ranked."""
+    return (joint_probabilities(heads) + LEAST).sqrt()
+
+
+def joint_probabilities(heads: PicoHeads) -> Tensor:
+    """(B, P, C) in 0…1: their product. What an engine says: it sorts alike and is nearer to how often
+    it is right. Of what has a score of 0.5 in the original, 0.25 here, 34 % are."""
+    return heads.logits.sigmoid() * heads.alignment.sigmoid()
 
 
 def decoded_boxes(distribution: Tensor, points: Tensor, input_hw: tuple[int, int]) -> Corners:

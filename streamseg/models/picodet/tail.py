@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from streamseg.errors import ExportError
 from streamseg.models.corners import LEVELS, NMS_IOU, Corners, excess, inside
 from streamseg.models.instance_tensors import InstanceTensors
-from streamseg.models.picodet.decode import decoded_boxes, joint_scores
+from streamseg.models.picodet.decode import decoded_boxes, joint_probabilities
 from streamseg.models.picodet.mask_branch import mask_logits
 from streamseg.models.picodet.network import PicoDet, PicoHeads, level_points
 
@@ -79,7 +79,7 @@ class PicoTail(nn.Module):
     ) -> InstanceTensors:
         """The fields of PicoHeads."""
         heads = PicoHeads(logits, alignment, distribution, seen, proto, scenery)
-        scores = joint_scores(heads)
+        scores = joint_probabilities(heads)
         found = self._pairs(scores if self.columns is None else scores.index_select(-1, self.columns))
         corners = decoded_boxes(distribution, self.points, self.input_hw)
         classes = None if self.cross_class else found.classes

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any, Self
 import torch
 
 from streamseg.errors import CheckpointError
+from streamseg.files import atomic_write
 
 __all__ = ["read_archive", "write_archive"]
 
@@ -85,12 +84,5 @@ def _refuse_bomb(path: Path) -> None:
 
 def write_archive(content: Mapping[str, Any], path: Path) -> None:
     """Write atomically: a reader, or a kill, never sees half a file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(dict(content), file)
-        Path(temporary).chmod(0o644)  # mkstemp's files are private
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic_write(path) as part, part.open("wb") as file:
+        torch.save(dict(content), file)

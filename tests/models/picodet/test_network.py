@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch", reason="needs the extra `models`")
 
 from streamseg.errors import ConfigError  # noqa: E402
 from streamseg.models.network import build_network  # noqa: E402
-from streamseg.models.picodet.decode import decoded_boxes, joint_scores  # noqa: E402
+from streamseg.models.picodet.decode import decoded_boxes, joint_probabilities, joint_scores  # noqa: E402
 from streamseg.models.picodet.layers import ConvNormSwish  # noqa: E402
 from streamseg.models.picodet.network import PicoDet, PicoHeads, level_points  # noqa: E402
 
@@ -118,6 +118,7 @@ def test_boxes_and_scores_by_hand() -> None:
     none = torch.zeros(1, 1, 0)
     heads = PicoHeads(torch.tensor([[[0.0, 100.0]]]), torch.tensor([[[0.0]]]), none, none, none, none)
     assert joint_scores(heads).flatten().tolist() == pytest.approx([0.5, 0.5**0.5])
+    assert joint_probabilities(heads).flatten().tolist() == pytest.approx([0.25, 0.5])
 
 
 def test_shapes_at_another_size_and_a_frozen_detector() -> None:

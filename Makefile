@@ -1,4 +1,4 @@
-# Two commands: `make demo` and `make test`. Needs Python 3.11+, git and make.
+# `make demo`, `make test`, and between changes `make check`. Needs Python 3.11+, git and make.
 PYTHON ?= python3
 SOURCE ?=
 VENV := .venv
@@ -11,7 +11,7 @@ PACKAGE := $(OUT)/paddlelabel_ml-1.0.0-py3-none-any.whl
 # What `shapes` knows: all that it is trained on but `other`, things without a class of their own.
 SHAPES_CLASSES := person,car,cat,dog,elephant,bear,tiger,deer,monkey,otter,turtle,bus,motorcycle,shape
 
-.PHONY: demo test lint parity benchmark bundled bundled-shapes clean
+.PHONY: demo test check lint parity benchmark bundled bundled-shapes clean
 
 # uv resolves the ordinary PyPI builds of torch and torchvision as one matching pair, which pip does not.
 $(BIN)/uv:
@@ -44,6 +44,10 @@ lint: $(VENV)/.dev
 test: $(VENV)/.dev $(VENV)/.tensorrt_host lint
 	$(BIN)/python -m pytest
 
+# For every change: two minutes on two cores, a test of every room; what takes seconds is marked slow.
+check: $(VENV)/.dev lint
+	$(BIN)/python -m pytest -m 'not slow and not rtsp and not gpu and not parity'
+
 # Needs the reference outputs in ../shared; docs/parity.md is written by benchmarks/parity.py.
 parity: $(VENV)/.dev
 	$(BIN)/python -m pytest -m parity
@@ -53,7 +57,7 @@ bundled: $(VENV)/.dev | $(PACKAGE)
 	@test -d '$(DATA)' || { echo "make $@ DATA=FOLDER [MINUTES=$(MINUTES)] [WEIGHTS=FILE]: docs/compact.md" >&2; exit 2; }
 	$(BIN)/python -m streamseg.bundled.train_masks --data '$(DATA)' --package $(PACKAGE) --minutes $(MINUTES) \
 		$(if $(WEIGHTS),--weights '$(WEIGHTS)' --seed 7) --out $(OUT)/compact.pth
-	$(BIN)/streamseg export $(OUT)/compact.pth -o $(OUT)/compact.onnx --score-threshold 0.01 --half-weights
+	$(BIN)/streamseg export $(OUT)/compact.pth -o $(OUT)/compact.onnx --score-threshold 0.001 --half-weights
 	$(BIN)/python -m streamseg.bundled.measure --engine $(OUT)/compact.onnx --data '$(DATA)' --card streamseg/bundled/compact.json
 	cp $(OUT)/compact.onnx streamseg/bundled/
 

@@ -1,11 +1,13 @@
 """What the main job costs beside the engine: 720p H.264 in, annotated mp4 out, about 20 instances a frame.
 
     python benchmarks/main_job.py --out main_job.json
+    python benchmarks/main_job.py --against ../before --out compared.json
 
 Prints one JSON. CPU milliseconds are those of all threads of this process (time.process_time), the
 parts measured one after another on the same frames, interleaved over several rounds; `whole` is the
 pipeline itself with an engine that costs nothing. The engine is a FakeEngine: no network and no
-post-processing is inside the clock.
+post-processing is inside the clock. `--against` runs this checkout and another one in turn, each with its
+own copy of this script, and adds how they compare.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -42,6 +46,7 @@ from streamseg.tracking.config import TrackerConfig
 
 FRAMES = 300
 ROUNDS = 3
+TURNS = 2
 ENGINE_SECONDS = 0.020
 GROWTH_FRAMES = 5000
 WARM_FRAMES = 600
@@ -198,13 +203,41 @@ def measure(folder: Path, with_memory: bool) -> dict[str, Any]:
     }
 
 
+def compared(before: Path) -> dict[str, Any]:
+    """The checkout `before` and this one in turn, TURNS times: least CPU milliseconds and their ratio."""
+    sides = {"before": before.resolve(), "after": Path(__file__).resolve().parents[1]}
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+    for _ in range(TURNS):
+        for name, checkout in sides.items():
+            runs[name].append(_best_of(checkout))
+    least = {name: {key: min(run[key] for run in of) for key in of[0]} for name, of in runs.items()}
+    ratio = {key: round(ms / least["before"][key], 3) for key, ms in least["after"].items()}
+    return {"cpu_ms": least, "ratio": ratio, "turns": runs}
+
+
+def _best_of(checkout: Path) -> dict[str, float]:
+    """Least CPU milliseconds of each part and of the whole, as the script of `checkout` measures them."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, "numbers.json")
+        script = [sys.executable, str(checkout / "benchmarks/main_job.py"), "--no-memory", "--out", str(out)]
+        paths = os.environ | {"PYTHONPATH": str(checkout)}
+        subprocess.run(script, env=paths, check=True, stdout=subprocess.DEVNULL)
+        numbers = json.loads(out.read_text())
+    figures = numbers["parts_cpu_ms"] | {"whole": numbers["whole_cpu_ms"]}
+    return {key: column["best"] for key, column in figures.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--no-memory", action="store_true", help="leave out the run over 5,000 frames")
+    parser.add_argument("--against", type=Path, metavar="DIR", help="a checkout to compare this one with")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        numbers = measure(Path(folder), not asked.no_memory)
+    if asked.against:
+        numbers = compared(asked.against)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            numbers = measure(Path(folder), not asked.no_memory)
     numbers["versions"] = {
         "streamseg": __version__,
         "python": platform.python_version(),

@@ -98,7 +98,7 @@ def parts_of(frame: Frame, instances: Instances) -> Parts:
         "regions": lambda: masks_of(instances).regions,
         "rle": lambda: masks_of(instances).rles,
         "regions_and_rle": regions_and_rle,
-        "tint": lambda: tint.apply(canvas, ready, colours),
+        "tint": lambda: tint.apply(canvas, frame.image, ready, colours),
         "outlines": outlines,
         "labels": lambda: draw_labels(canvas, style, instances, tracks, NAMES, colours, "30 fps"),
         "draw_given_regions": lambda: painter.draw(frame, instances, tracks, NAMES),

@@ -1,4 +1,4 @@
-"""`streamseg`, and `python -m streamseg`."""
+"""`streamseg`, and `python -m streamseg`. Tested in tests/cli/test_start.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error that streamseg raises on purpose.
+"""Every error that streamseg raises on purpose. Tested in tests/cli/test_mistakes.py.
 
 StreamsegError              one line for the user, an exit code for the shell
 ├── ConfigError             a configuration value, option or class name that cannot be used

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TINY_HW = (64, 96)
 ORACLE_HW = (64, 96)
 TINY_CLASSES = ("disc", "square", "star")
-GRACE_SECONDS = 2.0
+GRACE_SECONDS = 20.0
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The arrows of the design: who may import whom, checked on the syntax tree of every module."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "streamseg"
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "streamseg"
 FILES = {"errors", "addresses", "files"}
 DATA = FILES | {"pictures", "structures", "geometry", "masks", "scene"}
 ENGINE = {"errors", "engine_contract", "engines", "segmenter"}
@@ -225,6 +227,18 @@ def test_names_and_sizes(module: str) -> None:
     assert len(path.read_text().splitlines()) <= 400
 
 
+@pytest.mark.parametrize("module", [m for m in MODULES if MODULES[m].stem != "__init__"])
+def test_every_module_has_or_names_its_test(module: str) -> None:
+    """test_NAME.py in tests/ROOM, for NAME.py; else the docstring says in which file, and it is there."""
+    here, stem = room(module), MODULES[module].stem
+    in_root = MODULES[module].parent == PACKAGE
+    own = list((TESTS if in_root else TESTS / here).glob(f"{'' if in_root else '**/'}test_{stem}.py"))
+    named = re.findall(r"Tested in (tests/\S+)\.(?=\s|$)", ast.get_docstring(tree(module)) or "")
+    for name in named:
+        assert (TESTS.parent / name).is_file(), f"{module} names {name}, which is not there"
+    assert own or named, f"{module}: write tests/{here}/test_{stem}.py, or `Tested in tests/….py.` here"
+
+
 BLOCKED = """
 import sys
 class Block:
@@ -237,7 +251,7 @@ sys.meta_path.insert(0, Block())
 
 def run_blocked(code: str, blocked: set[str]) -> subprocess.CompletedProcess[str]:
     script = BLOCKED.format(blocked=blocked) + code
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=500)
 
 
 def test_import_and_help_need_no_heavy_package() -> None:

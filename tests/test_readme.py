@@ -24,8 +24,8 @@ def blocks(language):
 
 COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
 STREAMSEG = [line for line in COMMANDS if line.startswith("streamseg ")]
-# What a test machine lacks, and what stands in for it.
-STAND_INS = {"rtsp://camera/stream": "a.mp4", "0": "b.mp4"}
+# What a test machine lacks, or takes too long with, and what stands in for it.
+STAND_INS = {"rtsp://camera/stream": "a.mp4", "0": "b.mp4", "yolact_r50": "compact"}
 
 
 @pytest.fixture
@@ -55,9 +55,10 @@ def run(line, folder):
         if not shutil.which("xvfb-run"):
             pytest.skip("needs xvfb-run for a window (Debian package xvfb)")
         command = ["xvfb-run", "-a", *command]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=110)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [c for c in STREAMSEG if "yolact" not in c])
 def test_commands_run(line, folder):
     done = run(line, folder)
@@ -65,12 +66,11 @@ def test_commands_run(line, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_the_way_from_published_weights_to_a_video(folder):
     torch = pytest.importorskip("torch", reason="needs the extra `models`")
     from streamseg.models.yolact.catalog import build_model
 
-    torch.save(build_model("yolact_r50").state_dict(), folder / "yolact_resnet50_54_800000.pth")
+    torch.save(build_model("compact").state_dict(), folder / "yolact_resnet50_54_800000.pth")
     lines = [c for c in STREAMSEG if "yolact" in c]
     assert [line.split()[1] for line in lines] == ["export", "run"]
     for line in lines:
@@ -79,10 +79,11 @@ def test_the_way_from_published_weights_to_a_video(folder):
     assert (folder / "annotated.mp4").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_the_python_example_runs(folder):
     (code,) = blocks("python")
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=500
     )
     assert done.returncode == 0, done.stderr
     assert (folder / "annotated.mp4").stat().st_size > 0

@@ -1,4 +1,7 @@
-"""The photographs that the bundled engine's masks are learnt from."""
+"""The photographs that the bundled engine's masks are learnt from.
+
+Tested in tests/bundled/test_masks.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`python -m streamseg.bundled.measure --engine FILE --data DIR --card FILE`: measure an engine again."""
+"""`python -m streamseg.bundled.measure --engine FILE --data DIR --card FILE`: measure an engine again.
+
+Tested in tests/bundled/test_card.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`python -m streamseg.bundled.train --data DIR --minutes M --out FILE`: train the bundled network again."""
+"""`python -m streamseg.bundled.train --data DIR --minutes M --out FILE`: train the bundled network again.
+
+Tested in tests/training/test_trainer.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`python -m streamseg.bundled.train_masks --data DIR --package WHEEL --minutes M --out FILE`."""
+"""`python -m streamseg.bundled.train_masks --data DIR --package WHEEL --minutes M --out FILE`.
+
+Tested in tests/bundled/test_masks.py.
+"""
 
 from __future__ import annotations
 

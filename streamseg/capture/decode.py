@@ -1,4 +1,7 @@
-"""What file, stream and webcam share of PyAV: opening, converting to BGR, wording of failures."""
+"""What file, stream and webcam share of PyAV: opening, converting to BGR, wording of failures.
+
+Tested in tests/capture/test_file_source.py.
+"""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ class MediaClock:
         self._interval = interval_seconds
         self._last: float | None = None
         self._shift: float | None = 0.0
+        self._resume_at = 0.0
 
     def restart(self, elapsed_seconds: float) -> None:
         """The next timestamp is of a new clock, and is to be `elapsed_seconds` after the last one."""
@@ -33,20 +34,24 @@ class MediaClock:
 
     def seconds(self, stamp: float | None) -> float:
         """The media time of the next frame, whose own timestamp is `stamp` (None: it has none)."""
-        if self._shift is None:
-            self._shift = self._resume_at - (stamp or 0.0)
-        now = self._repair(None if stamp is None else stamp + self._shift)
+        if stamp is None:
+            now = self._made_up()
+        else:
+            if self._shift is None:
+                self._shift = self._resume_at - stamp
+            now = self._repair(stamp + self._shift)
         self._last = now
         return now
 
-    def _repair(self, now: float | None) -> float:
-        if self._last is None:
-            self.repaired += now is None
-            return now or 0.0
-        if now is None:
-            self.repaired += 1
-            return self._last + self._interval
-        if now > self._last:
+    def _made_up(self) -> float:
+        self.repaired += 1
+        if self._shift is None:  # after a restart; the first timestamp of the new clock is yet to come
+            now, self._resume_at = self._resume_at, self._resume_at + self._interval
+            return now
+        return 0.0 if self._last is None else self._last + self._interval
+
+    def _repair(self, now: float) -> float:
+        if self._last is None or now > self._last:
             return now
         self.repaired += 1
         if now < self._last - _RESTART_SECONDS:

@@ -1,4 +1,7 @@
-"""A live source that comes back: what cameras behind an address and webcams have in common."""
+"""A live source that comes back: what cameras behind an address and webcams have in common.
+
+Tested in tests/capture/test_live_source.py.
+"""
 
 from __future__ import annotations
 

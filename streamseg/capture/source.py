@@ -1,4 +1,4 @@
-"""What every source of frames is, and the settings they share."""
+"""What every source of frames is, and the settings they share. Tested in tests/capture/test_open.py."""
 
 from __future__ import annotations
 

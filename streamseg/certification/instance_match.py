@@ -1,4 +1,7 @@
-"""Which instance of one engine is which of another, in one frame."""
+"""Which instance of one engine is which of another, in one frame.
+
+Tested in tests/certification/test_comparison.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Pictures that an engine with a mistake in its preprocessing would have seen instead.
+Tested in tests/certification/test_planted_faults.py.
 
 A candidate that takes every picture for one that is 10 levels brighter finds nearly what its reference finds:
 on five clips its masks and scores differed from the reference's as little as those of BF16 do. But it finds

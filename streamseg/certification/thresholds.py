@@ -1,4 +1,4 @@
-"""What a candidate must keep to."""
+"""What a candidate must keep to. Tested in tests/certification/test_verdict.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two opened engines on the same frames, in turn."""
+"""Two opened engines on the same frames, in turn. Tested in tests/certification/test_planted_faults.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`streamseg build`: a network to an engine for this machine's GPU, or to INT8 for its CPU."""
+"""`streamseg build`: a network to an engine for this machine's GPU, or to INT8 for its CPU.
+
+Tested in tests/jobs/test_build.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`streamseg demo`: the main job on the synthetic scene, scored against its ground truth."""
+"""`streamseg demo`: the main job on the synthetic scene, scored against its ground truth.
+
+Tested in tests/cli/test_run.py.
+"""
 
 from __future__ import annotations
 

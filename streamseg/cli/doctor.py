@@ -1,4 +1,7 @@
-"""`streamseg doctor`: what this machine has, what is missing and how to get it."""
+"""`streamseg doctor`: what this machine has, what is missing and how to get it.
+
+Tested in tests/cli/test_run.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`streamseg engines`: what can be used, and from where."""
+"""`streamseg engines`: what can be used, and from where. Tested in tests/cli/test_run.py."""
 
 from __future__ import annotations
 

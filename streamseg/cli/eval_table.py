@@ -1,4 +1,4 @@
-"""What `streamseg eval` prints: per cent, notes on what was not judged."""
+"""What `streamseg eval` prints: per cent, notes on what was not judged. Tested in tests/cli/test_eval.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`streamseg export`: a network to one ONNX file that meets the engine contract."""
+"""`streamseg export`: a network to one ONNX file that meets the engine contract.
+
+Tested in tests/zoo/test_names.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A run with a live line on stderr, signals handled, a summary at the end."""
+"""A run with a live line on stderr, signals handled, a summary at the end.
+
+Tested in tests/cli/test_run.py.
+"""
 
 from __future__ import annotations
 

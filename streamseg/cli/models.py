@@ -1,4 +1,4 @@
-"""`streamseg models`: the published weights, and the way to have them."""
+"""`streamseg models`: the published weights, and the way to have them. Tested in tests/zoo/test_names.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What long work looks like in the terminal: lines on stderr above one bar."""
+"""What long work looks like in the terminal: lines on stderr above one bar.
+
+Tested in tests/cli/test_train.py.
+"""
 
 from __future__ import annotations
 

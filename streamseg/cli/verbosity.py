@@ -1,4 +1,4 @@
-"""The `-v` that every verb takes."""
+"""The `-v` that every verb takes. Tested in tests/cli/test_mistakes.py."""
 
 from __future__ import annotations
 

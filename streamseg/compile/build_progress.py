@@ -1,4 +1,7 @@
-"""What a build tells of itself while it runs, and how Ctrl-C reaches it."""
+"""What a build tells of itself while it runs, and how Ctrl-C reaches it.
+
+Tested in tests/compile/test_build.py.
+"""
 
 from __future__ import annotations
 

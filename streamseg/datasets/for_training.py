@@ -1,4 +1,7 @@
-"""What is trained on and what is measured with, checked before a night is spent on it."""
+"""What is trained on and what is measured with, checked before a night is spent on it.
+
+Tested in tests/cli/test_train.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Image files: which are there, and how large they are, without decoding them."""
+"""Image files: which are there, and how large they are, without decoding them.
+
+Tested in tests/datasets/test_read.py.
+"""
 
 from __future__ import annotations
 

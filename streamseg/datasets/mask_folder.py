@@ -1,4 +1,5 @@
 """A folder of masks: `images/NAME.jpg` and, for each class, `masks/CLASS/NAME.png`.
+Tested in tests/datasets/test_read.py.
 
 In a mask every value but 0 is one object, so 0 and 255 say one, and 0, 1, 2, 3 say three. Objects that
 overlap have files of their own: `NAME_1.png`, `NAME_2.png`. Masks directly in `masks/`

@@ -1,4 +1,4 @@
-"""Pictures of what is annotated, to look at before training."""
+"""Pictures of what is annotated, to look at before training. Tested in tests/datasets/test_check.py."""
 
 from __future__ import annotations
 

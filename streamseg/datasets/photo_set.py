@@ -1,4 +1,7 @@
-"""One data set in a mixture of several: its share, and what its annotations leave out."""
+"""One data set in a mixture of several: its share, and what its annotations leave out.
+
+Tested in tests/training/test_single_set.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `streamseg data check` says and shows of a data set."""
+"""What `streamseg data check` says and shows of a data set. Tested in tests/datasets/test_check.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Segmentation labels in YOLO's format: a data.yaml, and a text file of polygons for each image.
+Tested in tests/datasets/test_read.py.
 
 One object a line: class, then x y of each corner, relative to the image's width and height.
 """

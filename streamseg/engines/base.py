@@ -1,5 +1,6 @@
 """What all engines do alike: check their feeds and their first results, keep submit and collect in step,
-close once."""
+close once. Tested in tests/engines/test_conformance.py.
+"""
 
 from __future__ import annotations
 

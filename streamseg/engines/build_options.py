@@ -1,4 +1,4 @@
-"""What is asked of an engine build."""
+"""What is asked of an engine build. Tested in tests/engines/test_fingerprint.py."""
 
 from __future__ import annotations
 

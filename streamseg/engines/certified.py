@@ -1,8 +1,9 @@
 """What a run must know of an engine's certificate: is there one for these very bytes, run this way, and its
-verdict.
+verdict. Tested in tests/jobs/test_certify.py.
 
 A certificate speaks of one file in one runtime and precision. A run knows the latter only when the engine is
-open: `refuse_failed` is for before, `check_certificate` for after.
+open: `refuse_failed` is for before, `check_certificate` for after. What takes an `EngineFile` hashes it no
+second time.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from streamseg.engines.engine_file import EngineFile
 from streamseg.engines.sidecar import read_sidecar, sidecar_path
 from streamseg.errors import EngineError
-from streamseg.files import file_sha256
 
 __all__ = [
     "CERTIFICATE",
@@ -42,12 +43,14 @@ def needs_certificate(engine: Path, precision: str = "fp32") -> bool:
     True for TensorRT engines, quantised ONNX files, and whatever is run in reduced precision. An ONNX file in
     floating point and a checkpoint, run in FP32, are references themselves.
     """
+    if precision.lower() in REDUCED and engine.is_file():
+        return True
     match engine.suffix.lower():
         case ".engine" | ".plan":
             return True
-        case ".onnx" if _is_quantised(engine):
-            return True
-    return precision.lower() in REDUCED and engine.is_file()
+        case ".onnx":
+            return _is_quantised(engine)
+    return False
 
 
 def _is_quantised(onnx: Path) -> bool:
@@ -58,21 +61,27 @@ def _is_quantised(onnx: Path) -> bool:
         return False
 
 
-def certificate_of(engine: Path) -> Mapping[str, Any] | None:
+def certificate_of(engine: EngineFile | Path) -> Mapping[str, Any] | None:
     """The certificate in the engine's sidecar if it is one of the file as it is now, else None.
 
-    Raises EngineError for a sidecar that cannot be read.
+    Of a path that is the moment of the call, of an `EngineFile` the one when it was first hashed. Raises
+    EngineError for a sidecar or an engine that cannot be read.
     """
-    section = read_sidecar(engine).get(CERTIFICATE)
+    path = _path_of(engine)
+    section = read_sidecar(path).get(CERTIFICATE)
     if section is None:
         return None
     try:
-        if section["candidate"]["sha256"] != file_sha256(engine):
-            return None
+        wanted = section["candidate"]["sha256"]
         _ = section["verdict"], section["candidate"]["runtime"], section["faults"]
     except (KeyError, TypeError) as error:
-        raise EngineError(f"{sidecar_path(engine)}: damaged certificate; certify again") from error
-    return dict(section)
+        raise EngineError(f"{sidecar_path(path)}: damaged certificate; certify again") from error
+    have = engine.sha256 if isinstance(engine, EngineFile) else EngineFile(engine).sha256
+    return dict(section) if wanted == have else None
+
+
+def _path_of(engine: EngineFile | Path) -> Path:
+    return engine.path if isinstance(engine, EngineFile) else engine
 
 
 def _made_in(certificate: Mapping[str, Any]) -> tuple[str, str]:
@@ -86,7 +95,7 @@ def _made_in(certificate: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def refuse_failed(
-    engine: Path, *, runtime: str = "auto", precision: str = "auto", allow_failed: bool = False
+    engine: EngineFile | Path, *, runtime: str = "auto", precision: str = "auto", allow_failed: bool = False
 ) -> None:
     """Before the engine is opened: raise EngineError where its certificate failed, unless `allow_failed` or
     the runtime or precision asked for is another than the one that failed."""
@@ -96,13 +105,13 @@ def refuse_failed(
     name, arithmetic = _made_in(certificate)
     if runtime in ("auto", name) and precision in ("auto", arithmetic):
         raise EngineError(
-            f"{_failed(engine, certificate)}; repair it and certify again, or run it all the same: "
+            f"{_failed(_path_of(engine), certificate)}; repair it and certify again, or run it all the same: "
             "--allow-failed-certificate"
         )
 
 
 def check_certificate(
-    engine: Path, *, runtime: str, precision: str, allow_failed: bool = False
+    engine: EngineFile | Path, *, runtime: str, precision: str, allow_failed: bool = False
 ) -> str | None:
     """For an opened engine: a line to warn with, or None where there is nothing to say.
 
@@ -111,21 +120,21 @@ def check_certificate(
     for one that failed unless `allow_failed`.
     """
     ran = runtime.lower(), precision.lower()
-    certificate = certificate_of(engine)
+    path, certificate = _path_of(engine), certificate_of(engine)
     covers = certificate is not None and _made_in(certificate) == ran
     if covers and certificate is not None and certificate["verdict"] != "passed":
         refuse_failed(engine, runtime=ran[0], precision=ran[1], allow_failed=allow_failed)
-        return f"{_failed(engine, certificate)}; running it all the same"
-    if not needs_certificate(engine, precision):
+        return f"{_failed(path, certificate)}; running it all the same"
+    if not needs_certificate(path, precision):
         return None
     if certificate is None:
-        return f"{engine}: no certificate for this file in {_shown(*ran)}; {_cure(engine, ran)}"
+        return f"{path}: no certificate for this file in {_shown(*ran)}; {_cure(path, ran)}"
     if not covers:
         other = _shown(*_made_in(certificate))
-        return f"{engine}: certified in {other}, but runs in {_shown(*ran)}; {_cure(engine, ran)}"
+        return f"{path}: certified in {other}, but runs in {_shown(*ran)}; {_cure(path, ran)}"
     if certificate.get("edition", 1) < EDITION:
         old = "its certificate, made by an older streamseg, says nothing of boxes"
-        return f"{engine}: {old}; {_cure(engine, ran)}"
+        return f"{path}: {old}; {_cure(path, ran)}"
     return None
 
 

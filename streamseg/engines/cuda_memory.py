@@ -1,4 +1,7 @@
-"""CUDA memory, streams, events and graphs by way of cuda-python alone, with exceptions of our own."""
+"""CUDA memory, streams, events and graphs by way of cuda-python alone, with exceptions of our own.
+
+Tested in tests/gpu/test_tensorrt.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""An engine that computes nothing: for tests, and for measuring everything beside the engine."""
+"""An engine that computes nothing: for tests, and for measuring everything beside the engine.
+
+Tested in tests/engines/test_conformance.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choose a runtime for an engine file."""
+"""Choose a runtime for an engine file. Tested in tests/engines/test_conformance.py."""
 
 from __future__ import annotations
 

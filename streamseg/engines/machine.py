@@ -1,4 +1,7 @@
-"""What of a machine decides whether a TensorRT engine can run on it."""
+"""What of a machine decides whether a TensorRT engine can run on it.
+
+Tested in tests/engines/test_fingerprint.py.
+"""
 
 from __future__ import annotations
 

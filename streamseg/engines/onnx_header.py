@@ -1,4 +1,5 @@
 """What an ONNX file says of itself, read off its protobuf encoding without building its graph.
+Tested in tests/engines/test_engine_file.py.
 
 ONNX Runtime needs 75 ms of CPU for that with the bundled engine (8 MB, no optimisation) and its import
 another 50; this needs 5. Fields that are not wanted are skipped by their length, so weights are never looked

@@ -1,4 +1,4 @@
-"""The engine for every CPU that OpenVINO does not know."""
+"""The engine for every CPU that OpenVINO does not know. Tested in tests/engines/test_conformance.py."""
 
 from __future__ import annotations
 

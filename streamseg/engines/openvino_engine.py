@@ -1,4 +1,4 @@
-"""The fastest engine without a GPU."""
+"""The fastest engine without a GPU. Tested in tests/engines/test_conformance.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenVINO without its usage report.
+"""OpenVINO without its usage report. Tested in tests/engines/test_openvino_deform.py.
 
 `import openvino` (2026.4) starts a thread and sends an event to its maker's analytics service unless the
 package openvino_telemetry is absent. A program that watches cameras must not call home, and the thread

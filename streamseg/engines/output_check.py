@@ -1,4 +1,7 @@
-"""Whether tensors are those of the contract: as a file declares them, and as a runtime first gives them."""
+"""Whether tensors are those of the contract: as a file declares them, and as a runtime first gives them.
+
+Tested in tests/engines/test_faults.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """TensorRT's Python module, whichever of its two products is installed, and what differs between them.
+Tested in tests/engines/test_tensorrt_engine.py.
 
 TensorRT 11 and TensorRT-RTX share the API used here; TensorRT 10.13 and later differ in two flags.
 """

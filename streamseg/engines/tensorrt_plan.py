@@ -1,4 +1,7 @@
-"""A TensorRT plan in memory, and its execution contexts: one for each batch size, ready to launch."""
+"""A TensorRT plan in memory, and its execution contexts: one for each batch size, ready to launch.
+
+Tested in tests/engines/test_tensorrt_engine.py.
+"""
 
 from __future__ import annotations
 

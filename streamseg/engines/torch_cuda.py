@@ -1,4 +1,7 @@
-"""Batches through a torch module on the GPU: page-locked copies, one CUDA graph for each batch size."""
+"""Batches through a torch module on the GPU: page-locked copies, one CUDA graph for each batch size.
+
+Tested in tests/gpu/test_torch.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Boundary IoU of run-length masks (Cheng et al. 2021, "Boundary IoU", equation 1)."""
+"""Boundary IoU of run-length masks (Cheng et al. 2021, "Boundary IoU", equation 1).
+
+Tested in tests/evaluation/test_average_precision.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How good a network is while it is being trained: one figure, and pictures to look at."""
+"""How good a network is while it is being trained: one figure, and pictures to look at.
+
+Tested in tests/cli/test_train.py.
+"""
 
 from __future__ import annotations
 

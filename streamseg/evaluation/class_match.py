@@ -1,4 +1,7 @@
-"""Which class of an engine is which category of a data set."""
+"""Which class of an engine is which category of a data set.
+
+Tested in tests/evaluation/test_dataset_eval.py.
+"""
 
 from __future__ import annotations
 

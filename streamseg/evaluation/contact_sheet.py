@@ -1,4 +1,7 @@
-"""The worst images as one picture: what is there on the left, what was found on the right."""
+"""The worst images as one picture: what is there on the left, what was found on the right.
+
+Tested in tests/evaluation/test_dataset_eval.py.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,7 @@ def _cell(
 ) -> Picture:
     canvas = small.copy()
     colours = [PALETTE[e["category_id"] % len(PALETTE)] for e in entries]
-    Tint().apply(canvas, [_scaled(e, scale, canvas) for e in entries], colours)
+    Tint().apply(canvas, small, [_scaled(e, scale, canvas) for e in entries], colours)
     style = style_for(canvas.shape[:2])
     labels = Labels(canvas, style)
     labels.add_status(told)

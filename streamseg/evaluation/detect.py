@@ -1,4 +1,7 @@
-"""What an engine finds in photographs, through the same bridge that live video uses."""
+"""What an engine finds in photographs, through the same bridge that live video uses.
+
+Tested in tests/evaluation/test_dataset_eval.py.
+"""
 
 from __future__ import annotations
 

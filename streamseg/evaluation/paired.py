@@ -1,4 +1,7 @@
-"""Whether one engine is better than another, or only on these images."""
+"""Whether one engine is better than another, or only on these images.
+
+Tested in tests/evaluation/test_match_table.py.
+"""
 
 from __future__ import annotations
 

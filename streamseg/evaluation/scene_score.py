@@ -1,4 +1,7 @@
-"""Masks and identities of a run, scored against the exact truth of the synthetic scene."""
+"""Masks and identities of a run, scored against the exact truth of the synthetic scene.
+
+Tested in tests/evaluation/test_scene_benchmark.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Frames of synthetic scenes as an annotated data set, so that they can be judged like photographs."""
+"""Frames of synthetic scenes as an annotated data set, so that they can be judged like photographs.
+
+Tested in tests/jobs/test_evaluate.py.
+"""
 
 from __future__ import annotations
 

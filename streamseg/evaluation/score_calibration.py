@@ -1,4 +1,4 @@
-"""Whether a score of 0.8 is right eight times out of ten."""
+"""Whether a score of 0.8 is right eight times out of ten. Tested in tests/evaluation/test_match_table.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Semantic maps beside the instances: what is stuff, in truth and as found."""
+"""Semantic maps beside the instances: what is stuff, in truth and as found.
+
+Tested in tests/evaluation/test_dataset_eval.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The demonstration: the main job on a source of your own or on the scored synthetic scene."""
+"""The demonstration: the main job on a source of your own or on the scored synthetic scene.
+
+Tested in tests/cli/test_run.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What this machine has for streamseg, what is missing, and the command that installs it."""
+"""What this machine has for streamseg, what is missing, and the command that installs it.
+
+Tested in tests/cli/test_run.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What `streamseg engines` does: what can be used, and what each says of itself."""
+"""What `streamseg engines` does: what can be used, and what each says of itself.
+
+Tested in tests/cli/test_run.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What `streamseg export` does: a network and its weights → an engine file."""
+"""What `streamseg export` does: a network and its weights → an engine file.
+
+Tested in tests/zoo/test_names.py.
+"""
 
 from __future__ import annotations
 

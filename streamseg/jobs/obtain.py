@@ -1,4 +1,7 @@
-"""Engines by name: files, bundled ones, and published weights that are fetched and exported on first use."""
+"""Engines by name: files, bundled ones, and published weights that are fetched and exported on first use.
+
+Tested in tests/zoo/test_names.py.
+"""
 
 from __future__ import annotations
 

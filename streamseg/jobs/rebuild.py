@@ -1,4 +1,7 @@
-"""From an ONNX engine to the compiled one that was asked for, and the same again on another machine."""
+"""From an ONNX engine to the compiled one that was asked for, and the same again on another machine.
+
+Tested in tests/jobs/test_build.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What `streamseg run` does: configuration → a job that is ready to run."""
+"""What `streamseg run` does: configuration → a job that is ready to run.
+
+Tested in tests/streaming/test_job.py.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ def _opened(file: EngineFile, asked: EngineConfig) -> Engine:
     engine = load_engine(file, asked.runtime, asked.precision, asked.threads)
     try:
         notice = check_certificate(
-            file.path,
+            file,
             runtime=engine.runtime_name,
             precision=engine.precision,
             allow_failed=asked.allow_failed_certificate,
@@ -69,12 +72,12 @@ def _engine_file(config: RunConfig, watcher: Watcher | None) -> EngineFile:
     path = engine_path(asked.path, asked.cache, watcher)
     if asked.rebuild:
         rebuild_if_stale(path, watcher or LogWatcher(), asked.cache)
+    file = open_engine_file(path)
     refuse_failed(
-        path,
+        file,
         runtime=asked.runtime,
         precision=asked.precision,
         allow_failed=asked.allow_failed_certificate,
     )
-    file = open_engine_file(path)
     class_ids(config.classes, file.info.classes)
     return file

@@ -1,4 +1,7 @@
-"""The Python way in: a loop over the results of a running pipeline."""
+"""The Python way in: a loop over the results of a running pipeline.
+
+Tested in tests/streaming/test_threads.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What `streamseg train` does: a data set of one's own to a checkpoint, measured on pictures it never saw."""
+"""What `streamseg train` does: a data set of one's own to a checkpoint, measured on pictures it never saw.
+
+Tested in tests/cli/test_train.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """Masks as the cells that are set, for comparing shapes without pixels.
+Tested in tests/masks/test_frame_masks.py.
 
 Tested by test_frame_masks and test_box_grids.
 """

@@ -1,4 +1,5 @@
 """The pixels of one instance, cut to where they are, and their outlines.
+Tested in tests/masks/test_frame_masks.py.
 
 Tested by test_frame_masks and test_box_grids.
 """

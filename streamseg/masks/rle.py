@@ -1,4 +1,4 @@
-"""COCO's compressed run-length encoding, from runs of pixels.
+"""COCO's compressed run-length encoding, from runs of pixels. Tested in tests/masks/test_frame_masks.py.
 
 Tested by test_frame_masks and test_box_grids.
 """

@@ -1,4 +1,5 @@
 """From soft grids to runs of pixels down the columns of the frame, without making a picture.
+Tested in tests/masks/test_box_grids.py.
 
 A pixel belongs to an instance where the bilinear upsampling of its soft mask to the frame (half-pixel
 centres) is at least one half. Between two rows of cells a column's value is linear in y, so its ends follow
@@ -70,7 +71,7 @@ def _input_runs(masks: Masks, scale_xy: tuple[float, float], xyxy: NDArray[np.fl
         scale_x, scale_y = scale_x / n, scale_y / n
     cells = _ringed(inner, 0)
     axis = _Axis.of(width, columns, scale_x)
-    start, stop = np.searchsorted(axis.lower, (left, right)).tolist()
+    start, stop = axis.first[left], axis.first[right]
     grid = _interpolated(cells, axis.lower[start:stop] - left, axis.fraction[start:stop])
     column, gap, crossing = _crossings(grid, grid >= np.float32(masks.half), top - 0.5, masks.half)
     row = np.ceil(crossing * scale_y - 0.5).astype(np.int64)
@@ -154,11 +155,14 @@ class _Axis(NamedTuple):
     """The cell to the left, never decreasing; the first cell for pixels before its centre."""
     fraction: Floats
     """(pixels, 1), weight of the cell to the right; 0 where there is none."""
+    first: list[int]
+    """(cells + 1,) the first pixel whose `lower` is at least this."""
 
     @classmethod
     @lru_cache(maxsize=64)
     def of(cls, pixels: int, cells: int, scale: float) -> _Axis:
-        return cls(*_between((np.arange(pixels) + 0.5) / scale, cells))
+        lower, fraction = _between((np.arange(pixels) + 0.5) / scale, cells)
+        return cls(lower, fraction, np.searchsorted(lower, np.arange(cells + 1)).tolist())
 
 
 def _between(places: NDArray[np.floating], cells: int) -> tuple[Indices, Floats]:

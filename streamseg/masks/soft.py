@@ -1,4 +1,5 @@
 """Soft masks as the engine gave them, and where in the frame their grids lie.
+Tested in tests/masks/test_box_grids.py.
 
 Tested by test_frame_masks and test_box_grids.
 """

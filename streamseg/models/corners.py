@@ -1,4 +1,7 @@
-"""Boxes in a tail: compared with each other, and as windows on a grid of cells."""
+"""Boxes in a tail: compared with each other, and as windows on a grid of cells.
+
+Tested in tests/models/yolact/test_tail.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Convolution that samples where it chooses to (Zhu et al., "Deformable ConvNets v2", 2018)."""
+"""Convolution that samples where it chooses to (Zhu et al., "Deformable ConvNets v2", 2018).
+
+Tested in tests/models/yolact/test_yolact_variants.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The whole engine as one torch module: frames in, instances out."""
+"""The whole engine as one torch module: frames in, instances out.
+
+Tested in tests/export/test_onnx_export.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What differs between families of networks on their way to an engine: the tail and the way of resizing."""
+"""What differs between families of networks on their way to an engine: the tail and the way of resizing.
+
+Tested in tests/export/test_onnx_export.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every tail ends in."""
+"""What every tail ends in. Tested in tests/models/yolact/test_tail.py."""
 
 from __future__ import annotations
 

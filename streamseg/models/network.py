@@ -1,4 +1,7 @@
-"""Every network of the catalogues by name, whatever its family."""
+"""Every network of the catalogues by name, whatever its family.
+
+Tested in tests/models/solo/test_solov2.py.
+"""
 
 from __future__ import annotations
 

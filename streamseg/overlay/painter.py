@@ -61,7 +61,8 @@ class Painter:
         regions = instances.pixels.regions
         lowest_first = np.argsort(instances.score, kind="stable").tolist()
 
-        self._tint.apply(canvas, [regions[k] for k in lowest_first], [colours[k] for k in lowest_first])
+        in_order = [regions[k] for k in lowest_first], [colours[k] for k in lowest_first]
+        self._tint.apply(canvas, frame.image, *in_order)
         for k in lowest_first:
             draw_outline(canvas, regions[k], instances.xyxy[k], colours[k], style)
         if self._trail_seconds > 0:

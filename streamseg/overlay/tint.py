@@ -1,4 +1,7 @@
-"""Masks as translucent colour: every mask painted into one picture, one blend for the frame."""
+"""Masks as translucent colour: every mask painted into one picture, one blend for the frame.
+
+Tested in tests/overlay/test_painter.py.
+"""
 
 from __future__ import annotations
 
@@ -22,37 +25,41 @@ Image = NDArray[np.uint8]
 class Tint:
     """Colours the masks of one frame after another; keeps its buffers while the size stays the same.
 
-    Painting opaquely into a copy and blending the two takes two thirds of the time of a label map with
-    cv2.applyColorMap, which beat a blend per instance by three to one. Where nothing was painted, blending
-    equal values leaves them as they are.
+    Painting opaquely and blending once takes two thirds of the time of a label map with cv2.applyColorMap,
+    which beat a blend per instance by three to one. Where nothing was painted, blending equal values leaves
+    them as they are.
     """
 
     def __init__(self) -> None:
-        self._painted: Image = np.zeros((0, 0, 3), np.uint8)
         self._flat: Image = np.zeros(0, np.uint8)
 
-    def apply(self, canvas: Image, regions: Sequence[Region], colours: Sequence[Colour]) -> None:
-        """Blend `colours[k]` into the pixels of `regions[k]`; later ones lie on top."""
+    def apply(
+        self, canvas: Image, image: Image, regions: Sequence[Region], colours: Sequence[Colour]
+    ) -> None:
+        """Blend `colours[k]` into the pixels of `regions[k]`; later ones lie on top.
+
+        `canvas` is a copy of `image`.
+        """
         bounds = _bounds(regions)
         if bounds is None:
             return
-        if self._painted.shape != canvas.shape:
-            self._painted = np.empty_like(canvas)
+        if self._flat.size != canvas.size:
             self._flat = np.empty(canvas.size, np.uint8)
-        painted, part = self._painted[bounds], canvas[bounds]
-        np.copyto(painted, part)
         for region, colour in zip(regions, colours, strict=True):
-            self._paint(region, colour)
-        cv2.addWeighted(part, 1 - OPACITY, painted, OPACITY, 0, dst=part)
+            self._paint(canvas, region, colour)
+        part = canvas[bounds]
+        cv2.addWeighted(image[bounds], 1 - OPACITY, part, OPACITY, 0, dst=part)
 
-    def _paint(self, region: Region, colour: Colour) -> None:
+    def _paint(self, canvas: Image, region: Region, colour: Colour) -> None:
         (x, y), (h, w) = region.origin_xy, region.bits.shape
         if not region.bits.size:
             return
-        # A masked copy of a constant: 4 times as fast as numpy's masked assignment.
+        # A masked copy of a constant: 4 times as fast as numpy's masked assignment. Filled by rows: twice as
+        # fast as cv2.rectangle.
         flat = self._flat[: h * w * 3].reshape(h, w, 3)
-        cv2.rectangle(flat, (0, 0), (w, h), colour, cv2.FILLED)
-        cv2.copyTo(flat, region.bits.view(np.uint8), self._painted[y : y + h, x : x + w])
+        flat[0] = colour
+        flat[1:] = flat[0]
+        cv2.copyTo(flat, region.bits.view(np.uint8), canvas[y : y + h, x : x + w])
 
 
 def _bounds(regions: Iterable[Region]) -> tuple[slice, slice] | None:

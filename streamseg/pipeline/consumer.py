@@ -1,4 +1,5 @@
 """The life of a stage, a sink, or the caller's own loop: take, process, pass on the ends of sources.
+Tested in tests/pipeline/test_pipeline.py.
 
 Tested in test_idle.py and, for ends, in test_readers.py.
 """

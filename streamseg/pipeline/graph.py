@@ -1,4 +1,5 @@
 """Which part reads which: attaching, detaching, dropping what has ended, and the ways of one source's items.
+Tested in tests/pipeline/test_changes.py.
 
 Tested in test_changes.py, test_random_changes.py and test_readers.py.
 

@@ -1,4 +1,4 @@
-"""Where every captured item went.
+"""Where every captured item went. Tested in tests/pipeline/test_endings.py.
 
 Items are counted where they pass a channel, so that a stage needs no book-keeping of its own:
 

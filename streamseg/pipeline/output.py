@@ -1,4 +1,4 @@
-"""What a source or stage hands over, to any number of readers. Tested in test_readers.py."""
+"""What a source or stage hands over, to any number of readers. Tested in tests/pipeline/test_readers.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """What a pipeline is made of: three small protocols, each testable without threads.
+Tested in tests/pipeline/test_pipeline.py.
 
 An object is created, used and closed in one and the same thread, by the pipeline; `close` is called
 exactly once for each object that was created. The exception is `SourcePart.interrupt`.

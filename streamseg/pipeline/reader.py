@@ -1,4 +1,4 @@
-"""The fair reader that merges channels, which may come and go. Tested in test_channel.py."""
+"""The fair reader that merges channels, which may come and go. Tested in tests/pipeline/test_channel.py."""
 
 from __future__ import annotations
 

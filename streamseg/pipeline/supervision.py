@@ -1,4 +1,5 @@
 """The threads of a pipeline, its failures, and how it and each of its parts are brought to an end.
+Tested in tests/pipeline/test_endings.py.
 
 Tested in test_endings.py, test_failures.py and, while it runs, in test_changes.py.
 """

@@ -1,6 +1,5 @@
 """The life of one part inside its thread: open, work, let go of the output, close; and that of a source.
-
-Tested in test_pipeline.py.
+Tested in tests/pipeline/test_failures.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The top-level boxes of an mp4 that is still being written (ISO/IEC 14496-12, 4.2)."""
+"""The top-level boxes of an mp4 that is still being written (ISO/IEC 14496-12, 4.2).
+
+Tested in tests/sinks/test_video_sink.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results kept in memory, for tests and notebooks."""
+"""Results kept in memory, for tests and notebooks. Tested in tests/sinks/test_base.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No output: for measuring what the rest costs."""
+"""No output: for measuring what the rest costs. Tested in tests/sinks/test_base.py."""
 
 from __future__ import annotations
 

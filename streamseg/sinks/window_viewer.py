@@ -1,4 +1,5 @@
 """The program behind WindowSink: shows the frames that come in on standard input until told to stop.
+Tested in tests/sinks/test_window_sink.py.
 
 A process of its own because Qt, inside OpenCV, ends the process it runs in when there is no display
 or the display goes away, and because it hangs for ever in a process that imported PyAV before OpenCV

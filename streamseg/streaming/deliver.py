@@ -1,4 +1,4 @@
-"""Results → one sink."""
+"""Results → one sink. Tested in tests/streaming/test_threads.py."""
 
 from __future__ import annotations
 

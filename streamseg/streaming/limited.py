@@ -1,4 +1,4 @@
-"""An end after so many frames of a source."""
+"""An end after so many frames of a source. Tested in tests/streaming/test_threads.py."""
 
 from __future__ import annotations
 

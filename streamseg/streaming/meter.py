@@ -1,4 +1,7 @@
-"""What is measured of one source between its engine and its sinks."""
+"""What is measured of one source between its engine and its sinks.
+
+Tested in tests/streaming/test_follow.py.
+"""
 
 from __future__ import annotations
 

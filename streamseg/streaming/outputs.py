@@ -1,4 +1,7 @@
-"""Which sinks a configuration asks for, and their paths when there are several sources."""
+"""Which sinks a configuration asks for, and their paths when there are several sources.
+
+Tested in tests/streaming/test_job.py.
+"""
 
 from __future__ import annotations
 

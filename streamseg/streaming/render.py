@@ -1,4 +1,7 @@
-"""Results of one source → the same with the picture that people see."""
+"""Results of one source → the same with the picture that people see.
+
+Tested in tests/streaming/test_follow.py.
+"""
 
 from __future__ import annotations
 

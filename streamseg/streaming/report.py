@@ -1,4 +1,7 @@
-"""What a run says of itself: the headline, the live line and the summary."""
+"""What a run says of itself: the headline, the live line and the summary.
+
+Tested in tests/streaming/test_job.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames → instances: the engine's stage, shared by all sources."""
+"""Frames → instances: the engine's stage, shared by all sources. Tested in tests/streaming/test_follow.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The tracks that are alive: a table with a row per track, in order of birth."""
+"""The tracks that are alive: a table with a row per track, in order of birth.
+
+Tested in tests/tracking/test_tracker.py.
+"""
 
 from __future__ import annotations
 

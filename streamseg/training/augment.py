@@ -1,4 +1,7 @@
-"""From a photograph, or a cut-out of one, to something never seen before."""
+"""From a photograph, or a cut-out of one, to something never seen before.
+
+Tested in tests/training/test_canvas.py.
+"""
 
 from __future__ import annotations
 

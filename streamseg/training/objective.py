@@ -1,4 +1,7 @@
-"""A network together with what it is trained to minimise: from a batch to its losses."""
+"""A network together with what it is trained to minimise: from a batch to its losses.
+
+Tested in tests/training/test_trainer.py.
+"""
 
 from __future__ import annotations
 

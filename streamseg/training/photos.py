@@ -1,4 +1,4 @@
-"""Annotated photographs in memory, decoded once."""
+"""Annotated photographs in memory, decoded once. Tested in tests/training/test_canvas.py."""
 
 from __future__ import annotations
 

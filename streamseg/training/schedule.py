@@ -1,4 +1,4 @@
-"""How long to train and how fast to move."""
+"""How long to train and how fast to move. Tested in tests/training/test_trainer.py."""
 
 from __future__ import annotations
 

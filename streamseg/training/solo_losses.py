@@ -1,4 +1,5 @@
 """The losses of SOLOv2 (Wang et al. 2020; mmdetection's `SOLOV2Head`): focal on classes, Dice on masks.
+Tested in tests/training/test_reference.py.
 
 As there, a crowd is background: nothing of a picture is left out of the focal loss.
 """

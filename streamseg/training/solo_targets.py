@@ -1,4 +1,7 @@
-"""Which cells are responsible for which object (SOLO, Wang et al. 2019 §3.1; mmdetection's SOLOv2)."""
+"""Which cells are responsible for which object (SOLO, Wang et al. 2019 §3.1; mmdetection's SOLOv2).
+
+Tested in tests/training/test_reference.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Where downloaded weights and the engines made of them are kept, and what is known of each file."""
+"""Where downloaded weights and the engines made of them are kept, and what is known of each file.
+
+Tested in tests/zoo/test_pull_cache.py.
+"""
 
 from __future__ import annotations
 

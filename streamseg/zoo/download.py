@@ -1,4 +1,7 @@
-"""One HTTP download that survives broken connections and never passes off half a file as a whole one."""
+"""One HTTP download that survives broken connections and never passes off half a file as a whole one.
+
+Tested in tests/zoo/test_pull.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue as text."""
+"""The catalogue as text. Tested in tests/zoo/test_published.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a downloaded file must look like before anything opens it."""
+"""What a downloaded file must look like before anything opens it. Tested in tests/zoo/test_pull_trust.py."""
 
 from __future__ import annotations
 

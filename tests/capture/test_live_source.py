@@ -22,7 +22,10 @@ from streamseg.capture.live_source import LiveSource
 from streamseg.capture.source import SourceOptions
 from streamseg.errors import SourceError, SourceTimeout
 
-QUICK = SourceOptions(open_timeout_s=3, read_timeout_s=1, max_backoff_s=0.3)
+PATIENT = SourceOptions(open_timeout_s=60, read_timeout_s=60, max_backoff_s=0.3)
+IMPATIENT = SourceOptions(open_timeout_s=60, read_timeout_s=1, max_backoff_s=0.3)
+NEVER_S = 3600.0
+"""Nothing here waits so long: what is not broken off runs into the test's own timeout."""
 
 
 @contextmanager
@@ -92,7 +95,7 @@ def test_motion_jpeg_over_http_with_a_size_that_changes_after_a_break() -> None:
             connection.sendall(jpeg_part(k, hw))
             time.sleep(0.01)
 
-    with answering(handle) as url, LiveSource(url, "cam", QUICK) as source:
+    with answering(handle) as url, LiveSource(url, "cam", PATIENT) as source:
         assert source.live
         assert source.size_hw == (96, 160)
         frames = list(itertools.islice(source, 30))
@@ -113,9 +116,14 @@ def test_motion_jpeg_has_no_timestamps_so_arrival_counts() -> None:
             connection.sendall(jpeg_part(k))
             time.sleep(0.1)
 
-    with answering(handle) as url, LiveSource(url, "cam", QUICK) as source:
-        times = [frame.pts_seconds for frame in itertools.islice(source, 10)]
-    assert times[9] - times[1] == pytest.approx(0.8, abs=0.15)
+    asked, came, media = [], [], []
+    with answering(handle) as url, LiveSource(url, "cam", PATIENT) as source:
+        frames = iter(source)
+        for _ in range(10):
+            asked.append(time.monotonic())
+            media.append(next(frames).pts_seconds)
+            came.append(time.monotonic())
+    assert asked[9] - came[1] <= media[9] - media[1] <= came[9] - asked[1]
 
 
 def stalling(connection: socket.socket) -> None:
@@ -126,13 +134,12 @@ def stalling(connection: socket.socket) -> None:
 
 
 def test_the_watchdog_notices_a_source_that_went_silent() -> None:
-    with answering(stalling) as url, LiveSource(url, "cam", QUICK) as source:
+    with answering(stalling) as url, LiveSource(url, "cam", IMPATIENT) as source:
         frames = iter(source)
         began = time.monotonic()
         while source.reconnects == 0:
             next(frames)
-        took = time.monotonic() - began
-    assert 0.9 < took < 2.5
+        assert time.monotonic() - began >= 1
 
 
 def test_packets_that_cannot_be_decoded_are_counted_and_the_codec_is_named() -> None:
@@ -144,7 +151,7 @@ def test_packets_that_cannot_be_decoded_are_counted_and_the_codec_is_named() -> 
             connection.sendall(part)
             time.sleep(0.02)
 
-    with answering(handle) as url, LiveSource(url, "cam", QUICK) as source:
+    with answering(handle) as url, LiveSource(url, "cam", IMPATIENT) as source:
         said: list[str | None] = []
         for _ in itertools.islice(source, 4):
             pass
@@ -154,7 +161,7 @@ def test_packets_that_cannot_be_decoded_are_counted_and_the_codec_is_named() -> 
         for _ in source:
             break
         watcher.join()
-        assert source.counters()["damaged"] >= 10
+        assert source.counters()["damaged"] > 0
     assert re.search(r"no frame for 1 s though packets came: .*\(.*, codec mjpeg.* 160x96\)", str(said[0]))
 
 
@@ -165,34 +172,37 @@ def when_lost(source: LiveSource) -> str | None:
     return source.last_error
 
 
+@pytest.mark.timeout(120)
 def test_interrupt_breaks_off_a_read() -> None:
-    options = SourceOptions(read_timeout_s=30)
+    options = SourceOptions(read_timeout_s=NEVER_S)
     with answering(stalling) as url, LiveSource(url, "cam", options) as source:
+        frames = iter(source)
+        for _ in range(4):
+            next(frames)
         interrupter = threading.Timer(0.3, source.interrupt)
         interrupter.start()
-        began = time.monotonic()
-        count = sum(1 for _ in source)
-        assert time.monotonic() - began < 1.0
-        assert 1 <= count <= 5
+        assert len(list(frames)) <= 1
         assert source.last_error is None
         interrupter.join()
 
 
-def test_interrupt_breaks_off_the_pause_between_attempts(free_port: int) -> None:
-    options = SourceOptions(wait_for_source=True, max_backoff_s=60)
+@pytest.mark.timeout(120)
+def test_interrupt_breaks_off_the_pause_between_attempts(
+    free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamseg.capture.reconnect._FIRST_PAUSE_SECONDS", NEVER_S)
+    options = SourceOptions(wait_for_source=True, max_backoff_s=NEVER_S)
     with LiveSource(f"http://127.0.0.1:{free_port}/x", "cam", options) as source:
         assert "connection refused" in str(source.last_error)
-        interrupter = threading.Timer(1.0, source.interrupt)
+        interrupter = threading.Timer(0.3, source.interrupt)
         interrupter.start()
-        began = time.monotonic()
         assert list(source) == []
-        assert 0.9 < time.monotonic() - began < 1.5
         interrupter.join()
 
 
 def test_the_end_of_a_stream_means_disconnected(clip, file_server: str) -> None:
     clip("a.ts", frames=10)
-    with LiveSource(f"{file_server}/a.ts", "cam", QUICK) as source:
+    with LiveSource(f"{file_server}/a.ts", "cam", PATIENT) as source:
         frames = list(itertools.islice(source, 25))
         assert source.reconnects == 2
     assert (np.diff([frame.pts_seconds for frame in frames]) > 0).all()
@@ -200,28 +210,28 @@ def test_the_end_of_a_stream_means_disconnected(clip, file_server: str) -> None:
 
 def test_media_time_goes_on_by_the_clock_on_the_wall(clip, file_server: str) -> None:
     clip("a.ts", frames=10)
-    with LiveSource(f"{file_server}/a.ts", "cam", QUICK) as source:
+    with LiveSource(f"{file_server}/a.ts", "cam", PATIENT) as source:
         frames = list(itertools.islice(source, 11))
     pause = (frames[10].captured_ns - frames[9].captured_ns) / 1e9
     assert frames[10].pts_seconds - frames[9].pts_seconds == pytest.approx(pause, abs=1e-6)
 
 
+@pytest.mark.timeout(120)
 def test_nothing_serving_is_an_error_at_once(free_port: int) -> None:
-    began = time.monotonic()
+    options = SourceOptions(open_timeout_s=NEVER_S)
     with pytest.raises(SourceError, match="cannot be opened .connection refused: nothing is serving"):
-        LiveSource(f"rtsp://127.0.0.1:{free_port}/x", "cam")
-    assert time.monotonic() - began < 1
+        LiveSource(f"rtsp://127.0.0.1:{free_port}/x", "cam", options)
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
-def test_no_answer_is_an_error_within_the_timeout(scheme: str) -> None:
+def test_no_answer_is_an_error_after_the_timeout(scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         with pytest.raises(SourceTimeout, match="no answer within 0.5 s"):
             LiveSource(
                 f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/x", "cam", SourceOptions(open_timeout_s=0.5)
             )
-        assert 0.4 < time.monotonic() - began < 1.5
+        assert time.monotonic() - began >= 0.5
 
 
 def test_a_stream_without_a_frame_is_an_error() -> None:
@@ -257,16 +267,14 @@ def test_a_scheme_in_capitals_and_a_blank_before_it() -> None:
     def handle(connection: socket.socket) -> None:
         connection.sendall(HEAD + b"".join(jpeg_part(k) for k in range(3)))
 
-    with answering(handle) as url, LiveSource(" " + url.replace("http", "HTTP"), "cam", QUICK) as source:
+    with answering(handle) as url, LiveSource(" " + url.replace("http", "HTTP"), "cam", PATIENT) as source:
         assert len(list(itertools.islice(source, 3))) == 3
 
 
 @pytest.mark.rtsp
 def test_rtsp_plays_survives_its_server_and_changes_size(rtsp_server) -> None:
     rtsp_server.start(320, 240)
-    began = time.monotonic()
-    with LiveSource(rtsp_server.url, "cam", QUICK) as source:
-        assert time.monotonic() - began < 2
+    with LiveSource(rtsp_server.url, "cam", PATIENT) as source:
         assert (source.size_hw, source.fps) == ((240, 320), 30)
         frames = list(itertools.islice(source, 20))
         rtsp_server.kill()
@@ -280,14 +288,16 @@ def test_rtsp_plays_survives_its_server_and_changes_size(rtsp_server) -> None:
         assert source.reconnects == 1
         assert source.last_error is None
     assert (np.diff([frame.pts_seconds for frame in frames]) > 0).all()
-    span = (frames[-1].captured_ns - frames[0].captured_ns) / 1e9
-    assert frames[-1].pts_seconds - frames[0].pts_seconds == pytest.approx(span, abs=0.5)
+    back_at = [frame.size_hw for frame in frames].index((480, 640))
+    before, after = frames[back_at - 1 : back_at + 1]
+    away = (after.captured_ns - before.captured_ns) / 1e9
+    assert after.pts_seconds - before.pts_seconds == pytest.approx(away, abs=1e-6)
 
 
 @pytest.mark.rtsp
 def test_rtsp_frozen_source_is_noticed_after_the_timeout_not_twice_that(rtsp_server) -> None:
     rtsp_server.start()
-    with LiveSource(rtsp_server.url, "cam", SourceOptions(open_timeout_s=3, read_timeout_s=1.5)) as source:
+    with LiveSource(rtsp_server.url, "cam", SourceOptions(open_timeout_s=60, read_timeout_s=4)) as source:
         frames = iter(source)
         for _ in range(15):
             next(frames)
@@ -305,22 +315,21 @@ def test_rtsp_frozen_source_is_noticed_after_the_timeout_not_twice_that(rtsp_ser
         watcher.start()
         list(frames)
         watcher.join()
-    assert 1.3 < noticed[0] < 2.2
+    assert 3.5 < noticed[0] < 2 * 4
 
 
 @pytest.mark.rtsp
+@pytest.mark.timeout(120)
 def test_rtsp_interrupt_while_the_server_is_frozen(rtsp_server) -> None:
     rtsp_server.start()
-    with LiveSource(rtsp_server.url, "cam", SourceOptions(read_timeout_s=30)) as source:
+    with LiveSource(rtsp_server.url, "cam", SourceOptions(read_timeout_s=NEVER_S)) as source:
         frames = iter(source)
         for _ in range(10):
             next(frames)
         rtsp_server.freeze()
         interrupter = threading.Timer(0.5, source.interrupt)
         interrupter.start()
-        began = time.monotonic()
         list(frames)
-        assert time.monotonic() - began < 1.5
         interrupter.join()
 
 
@@ -331,16 +340,15 @@ def test_of_two_cameras_of_one_server_one_is_removed() -> None:
     def handle(connection: socket.socket, request: bytes) -> None:
         connection.sendall(HEAD + b"".join(jpeg_part(k) for k in range(4)))
         if b"/camera?kept" in request:
-            removed.wait(10)
+            removed.wait(60)
             connection.sendall(b"".join(jpeg_part(k) for k in range(4)))
         while connection.recv(1024):
             pass
 
-    options = SourceOptions(read_timeout_s=20)
     with (
         answering_all(handle) as url,
-        LiveSource(f"{url}?kept", "a", options) as kept,
-        LiveSource(f"{url}?removed", "b", options) as gone,
+        LiveSource(f"{url}?kept", "a", PATIENT) as kept,
+        LiveSource(f"{url}?removed", "b", PATIENT) as gone,
     ):
         gone.interrupt()
         assert len(list(gone)) <= 4
@@ -356,14 +364,14 @@ def test_two_servers_are_told_apart(tmp_path: Path) -> None:
 
     def patient(connection: socket.socket) -> None:
         connection.sendall(HEAD + b"".join(jpeg_part(k) for k in range(3)))
-        flow.wait(5)
+        flow.wait(60)
         connection.sendall(b"".join(jpeg_part(k) for k in range(3)))
 
     with (
         answering(patient) as first,
         answering(stalling) as second,
-        LiveSource(first, "a", QUICK) as kept,
-        LiveSource(second, "b", QUICK) as broken,
+        LiveSource(first, "a", PATIENT) as kept,
+        LiveSource(second, "b", PATIENT) as broken,
     ):
         broken.interrupt()
         flow.set()

@@ -40,6 +40,16 @@ def test_restart_goes_on_by_the_time_that_passed() -> None:
     assert clock.repaired == 0
 
 
+def test_restart_with_a_frame_without_a_timestamp_waits_for_the_new_clock() -> None:
+    clock = MediaClock(0.04)
+    clock.restart(0)
+    before = clock.seconds(500.0)
+    clock.restart(3.0)
+    after = [clock.seconds(None), clock.seconds(None), clock.seconds(20.0), clock.seconds(20.04)]
+    assert [before, *after] == pytest.approx([0, 3, 3.04, 3.08, 3.12])
+    assert clock.repaired == 2
+
+
 @given(st.lists(st.one_of(st.none(), st.floats(-10, 1e5, allow_nan=False), st.just("restart")), max_size=50))
 def test_always_increases(events: list[float | str | None]) -> None:
     clock, last = MediaClock(1 / 30), None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 import traceback
 from pathlib import Path
 
@@ -123,10 +122,8 @@ def test_stream_with_its_timeout() -> None:
     options = SourceOptions(open_timeout_s=0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x"
-        began = time.monotonic()
         with pytest.raises(SourceError, match=r"no answer within 0.3 s"):
             open_source(url, "a", options)
-    assert time.monotonic() - began < 1
 
 
 @pytest.mark.skipif(Path("/dev/video77").exists(), reason="there is such a webcam")

@@ -1,6 +1,7 @@
-"""Every fault that `benchmarks/faults.py` plants into the bundled engine, on a synthetic scene.
+"""Faults of each kind planted into the bundled engine, on a synthetic scene.
 
-Covers trial.py and probes.py. The reference runs once and is remembered; candidates run as files.
+All that there are, on real footage too: `python benchmarks/planted_faults.py`. The reference runs once and
+is remembered; candidates run as files.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from streamseg.errors import EngineError
 from streamseg.tracking.config import TrackerConfig
 
 pytest.importorskip("onnx", reason="needs the extra `models`")
+pytestmark = pytest.mark.slow
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 faults = importlib.import_module("faults")
@@ -28,23 +30,20 @@ planted_faults = importlib.import_module("planted_faults")
 sys.path.pop(0)
 
 FOOTAGE = "synthetic:3?frames=200&size=448x320&objects=6"
-SAID = {
+CAUGHT = {
     "red and blue exchanged": "a picture with red and blue exchanged",
     "mean off by 10": "a picture brighter by 8 levels",
     "class ids rotated": "missed or of another class",
     "masks of half the resolution": "mask IoU p5",
-    "masks − 64": "mask IoU p5",
     "boxes × 1.05": "box IoU p5",
-    "boxes 1.1 times as large": "box IoU p5",
-    "boxes × 1.3 about the frame's centre": "box IoU p5",
-    "boxes 2 % of the frame to the right": "box IoU p5",
-    "every box the whole frame": "box IoU p5",
     "scores × 0.7": "score shift p95",
-    "scores drawn to the middle": "score shift p95",
+    "scores NaN": "",
     "none between 0.1 and 0.3": "below the score that a tracker would use",
     "each twice": "that the reference does not have",
+    "rows of a batch exchanged": "",
 }
-"""What is found of those that a lesser check would let pass."""
+"""A fault for each way of being found, and what is said of it."""
+HARMLESS = ("boxes half a pixel to the right", "brighter by half a level", "scores × 0.99")
 
 
 @pytest.fixture(scope="module")
@@ -77,15 +76,15 @@ def planted(edit, tmp_path):
     return load_engine(faults.planted(find_engine("shapes"), edit, tmp_path / "planted.onnx"), "onnxruntime")
 
 
-@pytest.mark.parametrize("name", faults.FAULTS)
+@pytest.mark.parametrize("name", CAUGHT)
 def test_a_fault_is_caught_and_no_single_frame_decides_it(name, tried, tmp_path):
     verdict, said, others = tried(planted(faults.FAULTS[name], tmp_path))
     assert verdict == "failed", said
     assert others == {"failed"}
-    assert SAID.get(name, "") in said
+    assert CAUGHT[name] in said
 
 
-@pytest.mark.parametrize("name", faults.HARMLESS)
+@pytest.mark.parametrize("name", HARMLESS)
 def test_what_is_harmless_passes_whichever_frame_is_left_out(name, tried, tmp_path):
     verdict, said, others = tried(planted(faults.HARMLESS[name], tmp_path))
     assert verdict == "passed", said

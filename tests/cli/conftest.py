@@ -10,7 +10,7 @@ import pytest
 def streamseg(tmp_path):
     """Run `streamseg …` in an empty folder; stdout and stderr are captured."""
 
-    def run(*arguments, cwd=tmp_path, timeout=60):
+    def run(*arguments, cwd=tmp_path, timeout=500):
         command = [sys.executable, "-m", "streamseg", *map(str, arguments)]
         return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout)
 

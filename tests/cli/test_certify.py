@@ -2,6 +2,10 @@
 
 import json
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 FOOTAGE = "synthetic?frames=40&size=320x192&objects=6"
 
 
@@ -9,7 +13,7 @@ def test_the_bundled_engine_in_bf16_or_as_fast_as_it_goes_here(streamseg, tmp_pa
     done = streamseg(
         *("certify", "shapes", "--against", "shapes", "--against-runtime", "onnxruntime", "--on", FOOTAGE),
         *("--frames", "24", "--json", "certificate.json"),
-        timeout=110,
+        timeout=500,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.rstrip().endswith("PASSED")
@@ -26,6 +30,6 @@ def test_too_little_to_compare_is_no_pass(fails):
     said = fails(
         *("certify", "shapes", "--against", "shapes", "--on", FOOTAGE, "--frames", "2", "--score", "1"),
         code=1,
-        timeout=110,
+        timeout=500,
     )
     assert "not certified: the reference finds 0 instances in 2 frames, at least 20 are needed" in said

@@ -11,6 +11,8 @@ from pycocotools.cocoeval import COCOeval
 
 from streamseg.evaluation.scenes import write_scenes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):

@@ -4,7 +4,6 @@ import errno
 import os
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import av
@@ -69,13 +68,11 @@ def test_a_truncated_video_is_processed_as_far_as_it_goes(fails, tmp_path, clip)
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == frames
 
 
-def test_an_unreachable_camera_within_the_timeout(fails):
+def test_an_unreachable_camera(fails):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    began = time.monotonic()
     assert f"127.0.0.1:{port}" in fails("run", f"rtsp://me:secret@127.0.0.1:{port}/x", code=3)
-    assert time.monotonic() - began < 30
 
 
 def test_an_onnx_that_is_no_engine(fails, tmp_path):

@@ -7,6 +7,8 @@ from pathlib import Path
 import av
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SMALL = "synthetic?frames=3&size=160x96"
 
 

@@ -10,6 +10,8 @@ import time
 import av
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SMALL = "synthetic?frames=45&size=320x192&objects=4"
 
 
@@ -43,8 +45,7 @@ def endless(tmp_path):
     process = subprocess.Popen(
         [*command, "--jsonl", "out.jsonl"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 60
-    while lines_in(tmp_path / "out.jsonl") < 40 and time.monotonic() < deadline:
+    while lines_in(tmp_path / "out.jsonl") < 40 and process.poll() is None:
         time.sleep(0.05)
     assert process.poll() is None, process.stderr.read()
     yield process
@@ -59,7 +60,7 @@ def lines_in(path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_finishes_every_output(endless, tmp_path, number, code):
     endless.send_signal(number)
-    _, said = endless.communicate(timeout=30)
+    _, said = endless.communicate(timeout=300)
     assert endless.returncode == code, said
     lines = (tmp_path / "out.jsonl").read_text().splitlines()
     assert frames_in(tmp_path / "out.mp4") == len(lines)
@@ -69,7 +70,7 @@ def test_a_signal_finishes_every_output(endless, tmp_path, number, code):
 
 def test_a_kill_leaves_a_playable_video_and_whole_lines(endless, tmp_path):
     os.kill(endless.pid, signal.SIGKILL)
-    endless.communicate(timeout=30)
+    endless.communicate(timeout=300)
     data = (tmp_path / "out.jsonl").read_bytes()
     assert data.endswith(b"\n")
     assert all(json.loads(line)["schema"] == 1 for line in data.splitlines())
@@ -77,7 +78,7 @@ def test_a_kill_leaves_a_playable_video_and_whole_lines(endless, tmp_path):
 
 
 def test_the_demo_scores_itself(streamseg, tmp_path):
-    done = streamseg("demo", "--frames", "60", timeout=120)
+    done = streamseg("demo", "--frames", "60")
     assert done.returncode == 0, done.stderr
     assert frames_in(tmp_path / "out" / "demo.mp4") == 60
     assert "identity switches" in done.stdout

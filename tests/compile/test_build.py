@@ -41,15 +41,14 @@ KEPT_FP16_CONVOLUTIONS = {"yolact_plus_r50": 6}
 
 class Quiet:
     def __init__(self, on_phase: Callable[[], None] = lambda: None) -> None:
-        self.phases: list[tuple[str, int, int]] = []
+        self.phases: list[tuple[str, float, float]] = []
         self._on_phase = on_phase
 
     def say(self, text: str) -> None: ...
 
-    def progress(self, done_bytes: int, total_bytes: int | None) -> None: ...
-
-    def phase(self, name: str, done: int, total: int) -> None:
-        self.phases.append((name, done, total))
+    def progress(self, what: str, done: float, total: float | None) -> None:
+        assert total is not None
+        self.phases.append((what, done, total))
         self._on_phase()
 
 

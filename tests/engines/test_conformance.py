@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -186,7 +185,22 @@ def test_results_do_not_depend_on_the_company(opener: Opener, pictures: Frames) 
             assert agreement.score_shift.max() < 1e-4
 
 
-def test_fake_engine_keeps_the_time_of_a_device(tiny_engine_path: Path) -> None:
+class Clock:
+    """Stands in for the module `time`: it moves when someone sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_fake_engine_keeps_the_time_of_a_device(
+    tiny_engine_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Work between submit and collect hides behind the latency; without it the latency is felt."""
     info = replace(read_info(tiny_engine_path), max_detections=1)
     frames = np.zeros((1, 64, 96, 3), np.uint8)
@@ -197,17 +211,15 @@ def test_fake_engine_keeps_the_time_of_a_device(tiny_engine_path: Path) -> None:
         np.zeros((1, 1, 2, 2), np.uint8),
         np.zeros(1, np.int32),
     )
+    clock = Clock()
+    monkeypatch.setattr("streamseg.engines.fake_engine.time", clock)
     with FakeEngine(info, empty, latency_s=0.05) as engine:
         assert engine.runtime == "fake 50 ms"
-        began = time.monotonic()
         engine.submit(frames)
-        submitted = time.monotonic() - began
+        assert clock.now == 100
         assert engine.collect() is empty
-        collected = time.monotonic() - began
-        assert submitted < 0.04
-        assert collected >= 0.05
+        assert clock.now == pytest.approx(100.05)
         engine.submit(frames)
-        time.sleep(0.06)
-        began = time.monotonic()
+        clock.sleep(0.06)
         engine.collect()
-        assert time.monotonic() - began < 0.04
+        assert clock.now == pytest.approx(100.11)

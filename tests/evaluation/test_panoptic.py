@@ -109,6 +109,7 @@ def as_pairs(labels: LabelMap) -> np.ndarray:
     return pairs[None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("void", [False, True])
 def test_equal_to_torchmetrics(void: bool) -> None:
     torch = pytest.importorskip("torch")

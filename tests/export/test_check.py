@@ -105,6 +105,7 @@ def test_heads_move_by_a_share_of_the_largest() -> None:
     assert not torch.equal(first, _moved(heads, 1e-2, 1)[0])
 
 
+@pytest.mark.slow
 def test_a_batch_frozen_by_tracing(tiny_model: Any) -> None:
     module = EngineModule(tiny_model, max_detections=10).eval()
     frames = torch.zeros(2, *tiny_model.config.input_hw, 3, dtype=torch.uint8)

@@ -181,7 +181,6 @@ def r50_engine(shared_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> On
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("image", IMAGES)
 def test_r50_equals_the_original(r50_engine: OnnxRuntimeEngine, shared_dir: Path, image: str) -> None:
     """Same uint8 input → the same instances, within the tolerances that the reference states."""

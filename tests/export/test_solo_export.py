@@ -19,7 +19,6 @@ from streamseg.models.solo.solo import Solo  # noqa: E402
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ["solo_r50", "decoupled_solo_light_dcn_r50"])
 def test_narrow_one(tmp_path: Path, name: str) -> None:
     """A configuration in all its structure, narrow, with random weights."""

@@ -80,19 +80,12 @@ def expected(onnx_path: Path, pictures: NDArray[np.uint8]) -> EngineOutputs:
         return EngineOutputs(*(getattr(found, name).copy() for name in OUTPUT_NAMES))
 
 
-class Silent:
-    """Watches a build without a word."""
-
-    def say(self, text: str) -> None: ...
-
-    def phase(self, name: str, done: int, total: int) -> None: ...
-
-
 @pytest.fixture(scope="session")
 def built(cuda_gpu: None, onnx_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Precision → the bundled engine built in it, once for all tests."""
     from streamseg.compile.build import build_engine
     from streamseg.engines.build_options import BuildOptions
+    from streamseg.progress import LogWatcher
 
     folder = tmp_path_factory.mktemp("engines")
 
@@ -100,7 +93,7 @@ def built(cuda_gpu: None, onnx_path: Path, tmp_path_factory: pytest.TempPathFact
         path = folder / f"{precision}.engine"
         if not path.exists():
             options = BuildOptions(precision=precision, batch=BATCH)  # type: ignore[arg-type]
-            build_engine(onnx_path, path, options, Silent(), cache_dir=folder)
+            build_engine(onnx_path, path, options, LogWatcher(), cache_dir=folder)
         return path
 
     return build

@@ -16,14 +16,17 @@ trt = pytest.importorskip(
     "tensorrt", reason="needs TensorRT or TensorRT-RTX (tests/install_tensorrt_host.sh)"
 )
 pytest.importorskip("onnx", reason="needs the extra `models`")
-pytestmark = pytest.mark.skipif(
-    not hasattr(trt, "ComputeCapability"), reason="for hosts without a GPU, where TensorRT-RTX builds"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not hasattr(trt, "ComputeCapability"), reason="for hosts without a GPU, where TensorRT-RTX builds"
+    ),
+]
 
 
 def streamseg(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "streamseg", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=110)
+    return subprocess.run(command, capture_output=True, text=True, timeout=500)
 
 
 @pytest.fixture(scope="module")

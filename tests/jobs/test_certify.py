@@ -161,11 +161,11 @@ def test_footage_without_objects_is_not_enough_and_leaves_what_was_kept(tiny_eng
 
 
 def test_a_folder_of_images(tiny_engine_path, copy_of, tmp_path):
-    folder = write_images(tmp_path / "images", 4)
+    folder = write_images(tmp_path / "images", 12)
     how = HOW | {"thresholds": Thresholds(min_instances=1)}
     first = certify_engine(copy_of, tiny_engine_path, str(folder), **how)
     assert first.passed
-    assert first.footage.frames == 4
+    assert first.footage.frames == 12
     assert certify_engine(copy_of, tiny_engine_path, str(folder), **how).footage == first.footage
     (folder / "2.png").write_bytes(b"not an image")
     with pytest.raises(SourceError, match=r"2\.png: not an image that can be decoded"):

@@ -67,6 +67,23 @@ def test_where_no_place_is_free_the_first_added_lies_on_top() -> None:
     assert canvas[rects[0].y0, rects[0].x0].tolist() == [50, 50, 50]
 
 
+def test_a_label_drawn_again_looks_as_before_whatever_was_drawn_over_it() -> None:
+    pictures = []
+    for background in (0, 200):
+        canvas = np.full((120, 400, 3), background, np.uint8)
+        labels = Labels(canvas, style_for((720, 1280)))
+        rect = labels.add("cat", " #12 0.87", (10, 60, 90, 100), RED)
+        labels.draw()
+        pictures.append(canvas[rect.y0 : rect.y1, rect.x0 : rect.x1].copy())
+        canvas[:] = 7
+    np.testing.assert_array_equal(pictures[0], pictures[1])
+    want = np.full_like(pictures[0], RED)
+    style = style_for((720, 1280))
+    where = style.padding, style.baseline
+    cv2.putText(want, "cat #12 0.87", where, 0, style.scale, (0, 0, 0), style.stroke, cv2.LINE_AA)
+    np.testing.assert_array_equal(pictures[1], want)
+
+
 def test_text_grows_with_the_frame_but_stays_readable_on_a_small_one() -> None:
     heights = [style_for(size).height for size in ((240, 320), (720, 1280), (2160, 3840))]
     assert heights[0] >= 14

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -258,7 +259,7 @@ class Made:
         return self.it
 
 
-DEADLINE_S = 5.0
+DEADLINE_S = 60.0
 
 
 def build(source, stage, sink, *, policy="block", capacity=2, grace_s=DEADLINE_S, batch=1, on_error="stop"):
@@ -281,6 +282,21 @@ def run_within_deadline(pipeline: Pipeline) -> None:
     assert pipeline.wait(DEADLINE_S), f"not ended: {pipeline.snapshot()}"
 
 
+def run_with_signal(pipeline: Pipeline, source: Made, number: int) -> None:
+    """Run to the end; once `source`, a `Blocked`, waits in a read, this process gets the signal."""
+
+    def send() -> None:
+        wait_for(lambda: source.it is not None and source.it.blocked.is_set())
+        os.kill(os.getpid(), number)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        pipeline.run()
+    finally:
+        sender.join()
+
+
 def wait_until_full(pipeline: Pipeline) -> None:
     """The sink of `build` holds its first item, and a put waits for room at each channel."""
 
@@ -299,6 +315,9 @@ def assert_balanced(pipeline: Pipeline, *, captured: int, delivered: int, **drop
     assert ledger.captured + ledger.created == ledger.delivered + sum(ledger.dropped.values())
 
 
+HELPERS = (build, wait_for, run_within_deadline, run_with_signal, wait_until_full, assert_balanced)
+
+
 @pytest.fixture
 def parts() -> SimpleNamespace:
     """The classes and functions above, and `made(cls, *args, **kwargs)`."""
@@ -310,6 +329,6 @@ def parts() -> SimpleNamespace:
         Shared=Shared,
         Cameras=Cameras,
         Collect=Collect,
-        **{f.__name__: f for f in (build, wait_for, run_within_deadline, wait_until_full, assert_balanced)},
+        **{f.__name__: f for f in HELPERS},
         made=lambda cls, *args, **kwargs: Made(lambda: cls(*args, **kwargs)),
     )

@@ -11,8 +11,8 @@ from streamseg.errors import EngineError, SourceError
 from streamseg.pipeline import Pipeline
 from streamseg.pipeline.failures import FAILURES_KEPT
 
-pytestmark = pytest.mark.timeout(10)
-DEADLINE_S = 5.0
+pytestmark = pytest.mark.timeout(120)
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

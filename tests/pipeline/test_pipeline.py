@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -13,8 +12,8 @@ import pytest
 from streamseg.errors import CorruptSource
 from streamseg.pipeline import Pipeline
 
-pytestmark = pytest.mark.timeout(10)
-DEADLINE_S = 5.0
+pytestmark = pytest.mark.timeout(120)
+DEADLINE_S = 60.0
 
 
 @pytest.fixture
@@ -215,9 +214,8 @@ class TestOddEnds:
     def test_ctrl_c_without_handlers_aborts_and_closes(self, p) -> None:
         source, sink = p.made(p.Blocked, 3), p.made(p.Collect)
         pipeline = p.build(source, p.made(p.Work), sink)
-        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
-            pipeline.run()
+            p.run_with_signal(pipeline, source, signal.SIGINT)
         assert pipeline.state == "ended"
         assert (source.it.closed, sink.it.closed) == (1, 1)
 
@@ -262,7 +260,9 @@ def test_snapshot_is_json_and_names_the_bottleneck(p) -> None:
     import json
 
     def slow(n: int) -> list[int]:
-        time.sleep(0.003)
+        if n < 37:  # later the camera has nothing left to wait with
+            p.wait_for(lambda: pipeline.snapshot()["channels"]["camera → segment"]["waiting"] == 1)
+        time.sleep(0.01)
         return [n]
 
     pipeline = p.build(p.made(p.Numbers, 40), p.made(p.Work, slow), p.made(p.Collect))
@@ -271,12 +271,12 @@ def test_snapshot_is_json_and_names_the_bottleneck(p) -> None:
     parts = shot["parts"]
     assert shot["items"]["captured"] == 40
     assert parts["segment"]["items_in"] == parts["segment"]["items_out"] == 40
-    assert parts["segment"]["work"]["p50_ms"] >= 3.0
-    assert parts["camera"]["wait_out_s"] > 0.05
-    assert parts["file"]["wait_in_s"] > 0.05
+    assert parts["segment"]["work"]["p50_ms"] >= 10
+    assert parts["camera"]["wait_out_s"] > 0.3
+    assert parts["file"]["wait_in_s"] > 0
     assert parts["segment"]["work_s"] > parts["segment"]["wait_in_s"]
     assert shot["channels"]["camera → segment"]["depth_max"] == 2
-    assert shot["elapsed_s"] >= 0.12
+    assert shot["elapsed_s"] >= 0.4
 
 
 def test_one_part_can_be_read_without_the_others(p) -> None:

@@ -118,7 +118,8 @@ def test_the_age_is_the_time_since_capture(path, make_result):
     result = make_result()
     time.sleep(0.05)
     JsonlSink(path).write(result)
-    assert 50 <= lines_of(path)[0]["age_ms"] < 1000
+    now = (time.monotonic_ns() - result.frame.captured_ns) / 1e6
+    assert 50 <= lines_of(path)[0]["age_ms"] <= now
 
 
 def test_lines_are_in_the_file_before_the_next_frame(path, make_result):
@@ -236,7 +237,7 @@ def test_a_pipe_keeps_its_reader_from_start_to_end(tmp_path, make_result):
     for k in range(3):
         sink.write(make_result(k))
     sink.close()
-    said, _ = reader.communicate(timeout=5)
+    said, _ = reader.communicate(timeout=60)
     assert [json.loads(line)["index"] for line in said.splitlines()] == [0, 1, 2]
 
 

@@ -1,7 +1,7 @@
 """The main job, connected: real clips and outputs, with an engine that knows the synthetic scene."""
 
 import json
-import time
+import threading
 from pathlib import Path
 
 import av
@@ -10,6 +10,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from streamseg.addresses import source_ids
+from streamseg.capture.synthetic_source import SyntheticSource
 from streamseg.engine_contract import EngineInfo, EngineOutputs
 from streamseg.engines.fake_engine import FakeEngine
 from streamseg.errors import ConfigError, CorruptSource, EngineError, SinkError, SourceError
@@ -38,12 +39,12 @@ def outputs_of(batch):
     return EngineOutputs(boxes, scores, np.zeros((count, 20), np.int32), masks, np.ones(count, np.int32))
 
 
-def job_of(options, extra=(), latency_s=0.0, make=outputs_of):
+def job_of(options, extra=(), make=outputs_of):
     config = load_config(None, options)
     sinks = open_sinks(config.output, config.sources)
     for source_sinks in sinks.values():
         source_sinks.extend(extra)
-    return Job(config, sinks, INFO, lambda: FakeEngine(INFO, make, latency_s=latency_s))
+    return Job(config, sinks, INFO, lambda: FakeEngine(INFO, make))
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +128,25 @@ def test_several_sources_keep_their_outputs_and_ids_apart(clip, tmp_path):
 
 
 def test_a_live_source_shows_its_newest_frame_and_counts_the_rest(monkeypatch):
-    """A source four times as fast as the engine."""
+    """A source four times as fast as the engine: each batch ends when four more frames have come."""
+    four_more, ended = threading.Semaphore(0), threading.Semaphore(0)
+
+    def make(batch):
+        assert four_more.acquire(timeout=60)
+        ended.release()
+        return outputs_of(batch)
+
+    def at_its_pace(self, original=SyntheticSource.__iter__):
+        for count, frame in enumerate(original(self), start=1):
+            yield frame
+            if count % 4 == 0:
+                four_more.release()
+                assert ended.acquire(timeout=60)
+        four_more.release(4)
+
+    monkeypatch.setattr(SyntheticSource, "__iter__", at_its_pace)
     kept = ListSink()
-    job = job_of({"sources": ["synthetic?frames=120&size=96x64"], "drop": "oldest"}, [kept], latency_s=0.02)
-    paced(job, monkeypatch, 0.005)
+    job = job_of({"sources": ["synthetic?frames=120&size=96x64"], "drop": "oldest"}, [kept], make=make)
     job.run()
     numbers = summary(job)["sources"]["synthetic"]
     assert numbers["captured"] == 120
@@ -139,19 +155,6 @@ def test_a_live_source_shows_its_newest_frame_and_counts_the_rest(monkeypatch):
     indices = [r.frame.index for r in kept.results]
     assert indices == sorted(set(indices))
     assert indices[-1] == 119
-
-
-def paced(job, monkeypatch, seconds):
-    from streamseg.capture import synthetic_source
-
-    original = synthetic_source.SyntheticSource.__iter__
-
-    def slowly(self):
-        for frame in original(self):
-            yield frame
-            time.sleep(seconds)
-
-    monkeypatch.setattr(synthetic_source.SyntheticSource, "__iter__", slowly)
 
 
 def test_a_truncated_file_gives_what_it_has_and_says_so(clip, tmp_path):

@@ -115,6 +115,7 @@ def test_sought_classes_are_in_view(mixture: Mixture) -> None:
         assert CLASSES.index("car") in sample.classes
 
 
+@pytest.mark.slow
 def test_batches_come_from_a_process_of_their_own(mixture: Mixture, data_dir: Path) -> None:
     stream = batches(partial(make_mixture, data_dir, CLASSES, SIZE_HW), 2, (1, 0, 0))
 

@@ -108,7 +108,6 @@ def test_export_pulls_the_weights_it_is_not_given(site, tiny_network, publish_st
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_an_engine_is_fetched_and_exported_once(
     site, tiny_network, publish_state, tmp_path, command, listener
 ):

@@ -133,7 +133,7 @@ def test_two_processes_at_once_download_once(site, publish, tmp_path):
         )
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=60)[0].splitlines() for process in both]
+    said = [process.communicate(timeout=500)[0].splitlines() for process in both]
     digest = hashlib.sha256(site.content).hexdigest()
     assert [lines[-1] for lines in said] == [digest, digest]
     assert len(site.asked) == 1

@@ -1,4 +1,7 @@
-"""Darknet-53 (Redmon and Farhadi, "YOLOv3", 2018) with the attribute names of dbolya/yolact."""
+"""Darknet-53 (Redmon and Farhadi, "YOLOv3", 2018) with the attribute names of dbolya/yolact.
+
+Tested in tests/models/yolact/test_yolact_variants.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Residual networks with the attribute names of dbolya/yolact, so that its state_dicts load."""
+"""Residual networks with the attribute names of dbolya/yolact, so that its state_dicts load.
+
+Tested in tests/models/yolact/test_yolact_variants.py.
+"""
 
 from __future__ import annotations
 

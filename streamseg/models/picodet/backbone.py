@@ -1,4 +1,7 @@
-"""LCNet (Cui et al., "PP-LCNet: A Lightweight CPU Convolutional Neural Network", 2021), 0.75 as wide."""
+"""LCNet (Cui et al., "PP-LCNet: A Lightweight CPU Convolutional Neural Network", 2021), 0.75 as wide.
+
+Tested in tests/models/picodet/test_network.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a PicoDet with masks is made of, as data."""
+"""What a PicoDet with masks is made of, as data.
+
+Tested in tests/models/picodet/test_network.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""From PicoDet's raw heads to scores and boxes (Li et al., "Generalized Focal Loss", 2020)."""
+"""From PicoDet's raw heads to scores and boxes (Li et al., "Generalized Focal Loss", 2020).
+
+Tested in tests/models/picodet/test_network.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Layers that all parts of PicoDet are made of."""
+"""Layers that all parts of PicoDet are made of.
+
+Tested in tests/models/picodet/test_network.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""PicoDet's neck: a pyramid down and up again, all levels of one width (Yu et al., "PP-PicoDet", 2021)."""
+"""PicoDet's neck: a pyramid down and up again, all levels of one width (Yu et al., "PP-PicoDet", 2021).
+
+Tested in tests/models/picodet/test_network.py.
+"""
 
 from __future__ import annotations
 

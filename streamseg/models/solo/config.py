@@ -1,4 +1,7 @@
-"""What a SOLO or SOLOv2 is made of, as data, and those networks that have a name."""
+"""What a SOLO or SOLOv2 is made of, as data, and those networks that have a name.
+
+Tested in tests/models/solo/test_solov2.py.
+"""
 
 from __future__ import annotations
 

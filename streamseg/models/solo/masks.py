@@ -1,4 +1,5 @@
 """The soft masks of chosen cells, for each way in which SOLO and SOLOv2 draw them.
+Tested in tests/models/solo/test_tail.py.
 
 Only the cells that were chosen are drawn, in operations that any runtime has; shapes are fixed but for the
 batch. n cells a picture; masks come at the resolution of the finest level, stride 4.

@@ -1,4 +1,4 @@
-"""What SOLO and SOLOv2 share between the backbone and the heads.
+"""What SOLO and SOLOv2 share between the backbone and the heads. Tested in tests/models/solo/test_solov2.py.
 
 Parameter names are mmdetection's; `streamseg.models.weights.solo_layouts` renames published weights.
 """

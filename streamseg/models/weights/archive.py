@@ -1,4 +1,7 @@
-"""Files of torch.save as data: read without running anything that they hold, written atomically."""
+"""Files of torch.save as data: read without running anything that they hold, written atomically.
+
+Tested in tests/models/weights/test_layouts.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a network knows of a class, handed on to a network of other classes."""
+"""What a network knows of a class, handed on to a network of other classes.
+
+Tested in tests/training/test_start.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""How published SOLO and SOLOv2 weights become ours; `streamseg.models.weights.layouts` has the table."""
+"""How published SOLO and SOLOv2 weights become ours; `streamseg.models.weights.layouts` has the table.
+
+Tested in tests/models/weights/test_layouts.py.
+"""
 
 from __future__ import annotations
 

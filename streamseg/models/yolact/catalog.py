@@ -1,4 +1,4 @@
-"""The networks that have a name."""
+"""The networks that have a name. Tested in tests/models/yolact/test_yolact_variants.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a YOLACT is made of, as data: dbolya's networks and mmdetection's differ in these values only."""
+"""What a YOLACT is made of, as data: dbolya's networks and mmdetection's differ in these values only.
+
+Tested in tests/models/yolact/test_yolact_variants.py.
+"""
 
 from __future__ import annotations
 

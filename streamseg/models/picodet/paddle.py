@@ -25,7 +25,7 @@ from torch import Tensor
 from streamseg.errors import CheckpointError
 from streamseg.models.picodet.network import PicoDet
 
-__all__ = ["PACKAGE", "PACKAGE_SHA256", "load_published"]
+__all__ = ["PACKAGE", "PACKAGE_SHA256", "load_published", "read_package"]
 
 PACKAGE = "paddlelabel-ml==1.0.0"
 PACKAGE_SHA256 = "d3590ed527f3130536ec8cf2d1223f8cca18a320c9f98a109f2f93d9afd131bd"

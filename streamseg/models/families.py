@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 from streamseg.errors import ExportError
 from streamseg.models.network import Network
+from streamseg.models.picodet.network import PicoDet
+from streamseg.models.picodet.tail import PicoTail
 from streamseg.models.solo.solo import Solo
 from streamseg.models.solo.tail import SoloTail, solo_tail
 from streamseg.models.yolact.tail import YolactTail, yolact_tail
 
 __all__ = ["Family", "Tail", "family_of", "make_tail"]
 
-Tail = YolactTail | SoloTail
+Tail = YolactTail | SoloTail | PicoTail
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,15 @@ class Family:
 
 
 YOLACT = Family("yolact", "stretch")
+PICODET = Family("picodet", "stretch")
 SOLO = Family("solo", "fit", mask_finer=4)
 SOLOV2 = Family("solov2", "fit", mask_finer=4)
 
 
 def family_of(model: Network) -> Family:
     """The family of a network."""
+    if isinstance(model, PicoDet):
+        return PICODET
     if not isinstance(model, Solo):
         return YOLACT
     return SOLOV2 if model.config.head == "dynamic" else SOLO
@@ -53,6 +58,14 @@ def make_tail(
     """What turns the raw heads of `model` into instances of `classes`, of all if None. Raises ExportError for
     options it has not."""
     columns = None if classes is None else columns_of(model, classes)
+    if isinstance(model, PicoDet):
+        return PicoTail(
+            model,
+            max_detections=max_detections,
+            score_threshold=score_threshold,
+            cross_class=cross_class,
+            columns=columns,
+        )
     if not isinstance(model, Solo):
         return yolact_tail(
             model,

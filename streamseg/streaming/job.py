@@ -248,7 +248,13 @@ class Job:
         self.runtime = engine.runtime
         tracker = self._tracker_config()
         least = tracker.low_score if tracker else self.config.score
-        segmenter = Segmenter(engine, score=least, classes=self._class_ids, max_batch=self._batch)
+        segmenter = Segmenter(
+            engine,
+            score=least,
+            classes=self._class_ids,
+            max_batch=self._batch,
+            double_iou=self.config.double_iou,
+        )
         self.refused = segmenter.refused
         return Segment(segmenter, overlap=not self._live)
 

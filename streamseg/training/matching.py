@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Match", "corners_from_centres", "encode", "intersection", "match"]
+__all__ = ["Match", "corners_from_centres", "encode", "intersection", "match", "pairwise_iou"]
 
 POSITIVE_IOU = 0.5
 NEGATIVE_IOU = 0.4
@@ -39,6 +39,12 @@ def intersection(a: Tensor, b: Tensor) -> Tensor:
 
 def areas(boxes: Tensor) -> Tensor:
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
+    """(n, m) of boxes (n, 4) and (m, 4) given by corners; 0 where neither has an area."""
+    shared = intersection(a, b)
+    return shared / (areas(a)[:, None] + areas(b)[None] - shared).clamp(min=1e-9)
 
 
 def match(priors: Tensor, boxes: Tensor, classes: Tensor, ignored: Tensor) -> Match:

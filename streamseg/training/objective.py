@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from streamseg.errors import ConfigError
 from streamseg.models.network import Network
+from streamseg.models.picodet.config import PicoDetConfig
+from streamseg.models.picodet.network import PicoDet, level_points
 from streamseg.models.solo.config import SoloConfig
 from streamseg.models.solo.solo import Solo
 from streamseg.models.solo.solov2 import DynamicHeads
@@ -19,14 +21,16 @@ from streamseg.models.yolact.catalog import resized
 from streamseg.models.yolact.config import YolactConfig
 from streamseg.models.yolact.priors import make_priors
 from streamseg.models.yolact.yolact import Yolact
+from streamseg.training.frozen_detector import FrozenDetector
 from streamseg.training.losses import PUBLISHED, SOFT, LossSettings, compute_losses
 from streamseg.training.mixture import Batch
+from streamseg.training.shape_losses import compute_shape_losses
 from streamseg.training.solo_losses import compute_solo_losses
 
-__all__ = ["Objective", "SoloObjective", "YolactObjective", "make_objective", "normalise"]
+__all__ = ["MaskObjective", "Objective", "SoloObjective", "YolactObjective", "make_objective", "normalise"]
 
 
-def normalise(images: Tensor, config: YolactConfig | SoloConfig) -> Tensor:
+def normalise(images: Tensor, config: YolactConfig | SoloConfig | PicoDetConfig) -> Tensor:
     """(B, h, w, 3) uint8 BGR → (B, 3, h, w) float32 RGB as the network expects."""
     mean, std = (torch.tensor(v, device=images.device) for v in (config.mean_rgb, config.std_rgb))
     return ((images.flip(3).float() - mean) / std).permute(0, 3, 1, 2)
@@ -99,6 +103,32 @@ class SoloObjective(Objective):
         return compute_solo_losses(cast(DynamicHeads, heads), batch, config.grids, size_hw)
 
 
+class MaskObjective(Objective):
+    """The mask branch of a PicoDet whose detector stays as it is, at any size of pictures that it takes."""
+
+    def __init__(self, model: PicoDet, *, mixed: bool) -> None:
+        super().__init__(model, mixed=mixed)
+        for part in model.detector:
+            part.requires_grad_(False)
+        self.detector = FrozenDetector(model, torch.bfloat16 if mixed else torch.float32)
+        self._points: dict[tuple[int, int], Tensor] = {}
+
+    @property
+    def soft_masks(self) -> bool:
+        return True
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The losses of a batch on the model's device."""
+        model = cast(PicoDet, self.model)
+        found = self.detector(self.images(batch))
+        with self.autocast(batch):
+            heads = model.assemble(*found)
+        size_hw = batch.images.shape[1], batch.images.shape[2]
+        if size_hw not in self._points:
+            self._points[size_hw] = level_points(size_hw).to(batch.images.device)
+        return compute_shape_losses(model, heads, self._points[size_hw], batch)
+
+
 def make_objective(model: Network, *, mixed: bool) -> Objective:
     """The published losses of a network's family; `SOFT` ones for `compact`, whose pictures are small.
 
@@ -107,6 +137,10 @@ def make_objective(model: Network, *, mixed: bool) -> Objective:
     if isinstance(model, Yolact):
         settings = SOFT if model.config.name == "compact" else PUBLISHED
         return YolactObjective(model, settings, mixed=mixed)
+    if isinstance(model, PicoDet):
+        raise ConfigError(
+            f"model {model.config.name}: its detector is not trained here; take compact or solov2_light_r50"
+        )
     if model.config.head != "dynamic":
         raise ConfigError(
             f"model {model.config.name}: SOLO of 2019 is not trained here; take solov2_light_r50 or a YOLACT"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamseg.bundled.card import measure_engine, update_card
+from streamseg.bundled.card import measure_engine, measure_shapes, update_card
 from streamseg.bundled.photo_sets import PHOTO_SETS
 from streamseg.datasets.coco import read_image
 from streamseg.errors import DatasetError
@@ -68,13 +68,30 @@ def scenes_as_photographs(data: Path) -> None:
 def test_photographs_and_scenes_are_measured_apart(oracle: Any, tmp_path: Path) -> None:
     scenes_as_photographs(tmp_path)
 
-    measured = measure_engine(oracle(("cat", "shape"), 1), tmp_path, scenes=2)
+    measured = measure_shapes(oracle(("cat", "shape"), 1), tmp_path, scenes=2)
 
     assert list(measured["classes"]) == ["cat"]
     assert measured["images"] == 1 + 1 + 1
     assert list(measured["scenes"]["classes"]) == ["shape"]
     assert measured["scenes"]["images"] == 2
     assert measured["runtime"] == "oracle"
+
+
+def test_an_engine_of_photographs_is_measured_as_eval_does(oracle: Any, tmp_path: Path) -> None:
+    write_scenes(tmp_path, 3, (64, 96))
+    text = (tmp_path / "instances.json").read_text().replace('"shape"', '"cat"')
+    folder = tmp_path / "coco_val94"
+    (folder / "images").mkdir(parents=True)
+    for image in tmp_path.glob("*.png"):
+        image.rename(folder / "images" / image.name)
+    (folder / "instances.json").write_text(text)
+
+    measured = measure_engine(oracle(("cat", "dog"), 1), tmp_path)
+
+    assert (measured["images"], measured["measured_on"]) == (3, "coco_val94")
+    assert list(measured["classes"]) == ["cat"]
+    assert measured["classes"]["cat"]["instances"] == measured["instances"]
+    assert set(measured) >= {"mask_ap", "mask_ap_small", "box_ap", "runtime"}
 
 
 @pytest.mark.slow
@@ -85,4 +102,4 @@ def test_missing_data_is_one_line(tiny_engine_path: Path, tmp_path: Path) -> Non
 
     assert done.returncode == 6
     assert done.stderr.count("\n") == 1
-    assert "coco_train288" in done.stderr
+    assert "coco_val94" in done.stderr

@@ -53,7 +53,7 @@ def frames():
 
 @pytest.fixture(scope="module")
 def reference():
-    with planted_faults.Remembering(load_engine(find_engine("compact"), "onnxruntime")) as engine:
+    with planted_faults.Remembering(load_engine(find_engine("shapes"), "onnxruntime")) as engine:
         yield engine
 
 
@@ -73,7 +73,7 @@ def tried(reference, frames):
 
 
 def planted(edit, tmp_path):
-    return load_engine(faults.planted(find_engine("compact"), edit, tmp_path / "planted.onnx"), "onnxruntime")
+    return load_engine(faults.planted(find_engine("shapes"), edit, tmp_path / "planted.onnx"), "onnxruntime")
 
 
 @pytest.mark.parametrize("name", CAUGHT)
@@ -92,7 +92,7 @@ def test_what_is_harmless_passes_whichever_frame_is_left_out(name, tried, tmp_pa
 
 
 def test_results_of_the_frame_before_are_caught(tried):
-    late = planted_faults.Late(load_engine(find_engine("compact"), "onnxruntime"))
+    late = planted_faults.Late(load_engine(find_engine("shapes"), "onnxruntime"))
     verdict, said, others = tried(late)
     assert (verdict, others) == ("failed", {"failed"}), said
 
@@ -110,7 +110,7 @@ class OneAtATime(planted_faults.Remembering):
 
 
 def test_an_engine_without_batches_is_tried_with_single_frames(reference, frames):
-    with OneAtATime(load_engine(find_engine("compact"), "onnxruntime")) as engine:
+    with OneAtATime(load_engine(find_engine("shapes"), "onnxruntime")) as engine:
         trial = planted_faults.try_engine(reference, engine, frames)
     assert trial.one_at_a_time == "a batch of one only"
     assert trial.frames == len(frames)

@@ -11,7 +11,7 @@ FOOTAGE = "synthetic?frames=40&size=320x192&objects=6"
 
 def test_the_bundled_engine_in_bf16_or_as_fast_as_it_goes_here(streamseg, tmp_path):
     done = streamseg(
-        *("certify", "compact", "--against", "compact", "--against-runtime", "onnxruntime", "--on", FOOTAGE),
+        *("certify", "shapes", "--against", "shapes", "--against-runtime", "onnxruntime", "--on", FOOTAGE),
         *("--frames", "24", "--json", "certificate.json"),
         timeout=500,
     )
@@ -28,7 +28,7 @@ def test_the_bundled_engine_in_bf16_or_as_fast_as_it_goes_here(streamseg, tmp_pa
 
 def test_too_little_to_compare_is_no_pass(fails):
     said = fails(
-        *("certify", "compact", "--against", "compact", "--on", FOOTAGE, "--frames", "2", "--score", "1"),
+        *("certify", "shapes", "--against", "shapes", "--on", FOOTAGE, "--frames", "2", "--score", "1"),
         code=1,
         timeout=500,
     )

@@ -36,8 +36,8 @@ def pycocotools_stats(truth, detections, kind):
 
 def test_figures_are_those_of_pycocotools(streamseg, scenes, tmp_path):
     done = streamseg(
-        "eval", "compact", "--data", scenes, "--json", "ap.json", "--detections", "found.json",
-        "--against", "compact", "--pictures", "pictures",
+        "eval", "shapes", "--data", scenes, "--json", "ap.json", "--detections", "found.json",
+        "--against", "shapes", "--pictures", "pictures",
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
@@ -51,7 +51,7 @@ def test_figures_are_those_of_pycocotools(streamseg, scenes, tmp_path):
     assert [-1 if figures[n] is None else figures[n] for n in names] == pytest.approx(masks[:6], abs=1e-6)
     assert figures["ar"] == pytest.approx(masks[8], abs=1e-6)
     assert figures["box_ap"] == pytest.approx(boxes[0], abs=1e-6)
-    assert figures["engine"] == "compact"
+    assert figures["engine"] == "shapes"
     assert figures["images"] == 6
     compared = figures["against"]
     assert (compared["difference"], compared["low"], compared["high"]) == (0, 0, 0)
@@ -63,9 +63,9 @@ def test_figures_are_those_of_pycocotools(streamseg, scenes, tmp_path):
 
 
 def test_another_runtime_and_precision(streamseg, scenes, tmp_path):
-    streamseg("eval", "compact", "--data", scenes, "--json", "a.json")
+    streamseg("eval", "shapes", "--data", scenes, "--json", "a.json")
     done = streamseg(
-        "eval", "compact", "--data", scenes, "--json", "b.json",
+        "eval", "shapes", "--data", scenes, "--json", "b.json",
         "--runtime", "onnxruntime", "--precision", "fp32",
     )  # fmt: skip
 
@@ -79,20 +79,20 @@ def test_the_images_may_lie_elsewhere(streamseg, scenes, tmp_path):
     file = tmp_path / "other.json"
     file.write_text((scenes / "instances.json").read_text())
 
-    done = streamseg("eval", "compact", "--data", file, "--images", scenes / "images")
+    done = streamseg("eval", "shapes", "--data", file, "--images", scenes / "images")
 
     assert done.returncode == 0, done.stderr
     assert "shape" in done.stdout
 
 
 def test_bad_input_is_one_line(fails, scenes, tmp_path):
-    assert "either --data" in fails("eval", "compact", code=2)
-    assert "either --data" in fails("eval", "compact", "--synthetic", "--pictures", "p", code=2)
-    assert "absent.json: no such file or folder" in fails("eval", "compact", "--data", "absent.json", code=6)
+    assert "either --data" in fails("eval", "shapes", code=2)
+    assert "either --data" in fails("eval", "shapes", "--synthetic", "--pictures", "p", code=2)
+    assert "absent.json: no such file or folder" in fails("eval", "shapes", "--data", "absent.json", code=6)
     assert "no image that can be read; image 0" in fails(
-        "eval", "compact", "--data", scenes, "--images", tmp_path, code=6
+        "eval", "shapes", "--data", scenes, "--images", tmp_path, code=6
     )
-    assert "mkdir -p" in fails("eval", "compact", "--data", scenes, "--json", "no/a.json", code=5)
+    assert "mkdir -p" in fails("eval", "shapes", "--data", scenes, "--json", "no/a.json", code=5)
     assert "no such engine" in fails("eval", "missing.onnx", "--data", scenes, code=4)
     (tmp_path / "taken").write_text("")
-    assert "taken: is a file" in fails("eval", "compact", "--data", scenes, "--pictures", "taken", code=5)
+    assert "taken: is a file" in fails("eval", "shapes", "--data", scenes, "--pictures", "taken", code=5)

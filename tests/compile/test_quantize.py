@@ -28,7 +28,7 @@ Frames = NDArray[np.uint8]
 
 @pytest.fixture(scope="module")
 def float_path() -> Path:
-    return find_engine("compact")
+    return find_engine("shapes")
 
 
 @pytest.fixture(scope="module")

@@ -206,8 +206,8 @@ def test_the_sidecar_of_a_plan_may_be_deep(tmp_path: Path) -> None:
         load_engine(path)
 
 
-def test_the_bundled_engine_is_of_the_first_contract_and_runs() -> None:
-    path = list_engines()["compact"]
+def test_a_bundled_engine_is_of_the_first_contract_and_runs() -> None:
+    path = list_engines()["shapes"]
     info = read_info(path)
     assert (info.mask_finer, info.mask_layout, info.mask_encoding, info.kind) == (
         *(1, "frame", "probability"),

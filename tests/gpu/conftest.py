@@ -54,15 +54,15 @@ def torch_gpu() -> None:
 
 @pytest.fixture(scope="session")
 def onnx_path() -> Path:
-    """The bundled engine, trained: its scores are not all near ties."""
+    """A bundled engine, trained: its scores are not all near ties."""
     from streamseg.engines.locate import find_engine
 
-    return find_engine("compact")
+    return find_engine("shapes")
 
 
 @pytest.fixture(scope="session")
 def pictures(onnx_path: Path) -> NDArray[np.uint8]:
-    """(6, h, w, 3): scenes of the kind that the bundled engine was trained on."""
+    """(6, h, w, 3): scenes of the kind that this engine was trained on."""
     from streamseg.engines.locate import read_info
 
     height, width = read_info(onnx_path).input_hw

@@ -13,13 +13,13 @@ from streamseg.errors import EngineError, Interrupted
 from streamseg.evaluation.scenes import write_scenes
 from streamseg.jobs.evaluate import evaluate_on_data, evaluate_on_scenes
 
-COMPACT = Path(streamseg.__file__).parent / "bundled" / "compact.onnx"
+SHAPES = Path(streamseg.__file__).parent / "bundled" / "shapes.onnx"
 
 
 def test_two_scenes_through_the_pipeline() -> None:
     told = []
 
-    figures = evaluate_on_scenes(COMPACT, scenes=2, frames=8, progress=lambda *counts: told.append(counts))
+    figures = evaluate_on_scenes(SHAPES, scenes=2, frames=8, progress=lambda *counts: told.append(counts))
 
     assert told == [(k, 16) for k in range(1, 17)]
     assert (figures["scenes"], figures["frames"]) == (2, 16)
@@ -43,7 +43,7 @@ def test_an_interrupted_run_has_no_figures() -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted, match="interrupted; no figures") as caught:
-        evaluate_on_scenes(COMPACT, scenes=1, frames=2000, progress=interrupt)
+        evaluate_on_scenes(SHAPES, scenes=1, frames=2000, progress=interrupt)
     assert caught.value.exit_code == 130
 
 
@@ -69,8 +69,8 @@ def layouts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("layout", ["masks", "parted"])
 def test_it_reads_what_train_reads(layouts: dict[str, Path], layout: str) -> None:
-    of_coco = evaluate_on_data(COMPACT, layouts["coco"])
-    same = evaluate_on_data(COMPACT, layouts[layout])
+    of_coco = evaluate_on_data(SHAPES, layouts["coco"])
+    same = evaluate_on_data(SHAPES, layouts[layout])
 
     assert of_coco["mask_ap"] > 0.3
     assert {key: same[key] for key in ("mask_ap", "box_ap", "ar", "images", "instances")} == {

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from streamseg.errors import ExportError
+from streamseg.models.corners import LEVELS, NMS_IOU, Corners, excess, inside
 from streamseg.models.instance_tensors import InstanceTensors
 from streamseg.models.yolact.config import DBOLYA, Selection
 from streamseg.models.yolact.priors import level_lengths
@@ -24,14 +25,7 @@ __all__ = ["YolactTail", "yolact_tail"]
 
 TOP_PER_CLASS = 200
 """Candidates of one class, or of all if they compete with each other, that enter Fast NMS."""
-NMS_IOU = 0.5
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
-CROP_MARGIN = 1.0
-"""Cells of the mask kept beyond each side of the box."""
-LEVELS = 255.9998
-"""What a probability of 1 is before its fraction is cut off: 256 equal steps, without the pass over all masks
-that rounding takes. A hair below 256, so that one half, which all prototypes being 0 gives and which is not
-inside, goes to 127 and not to 128."""
 MOST_ROWS = 3840
 """Priors that compete within their classes: those of the best classes. It is the most that TensorRT's top-K
 takes, and a fifth of the tail's time is saved (the best 200 of 19,248 rows, 80 times, was 40 % of it). An
@@ -39,24 +33,6 @@ image has some hundred priors above the published 0.05; with more than 3,840 the
 BLOCK = 50
 """Columns of the pairwise comparison done at a time: an (80, 200, 200) plane is 12.8 MB and lives in
 memory, an (80, 50, 50) one stays in the cache, and blocks below the diagonal are skipped."""
-
-
-class Corners(NamedTuple):
-    """Boxes as four planes of one shape. Kept apart because an innermost axis of 4 (or 2) defeats
-    vectorisation: with (…, 2) tensors the comparison of boxes takes four times as long."""
-
-    x1: Tensor
-    y1: Tensor
-    x2: Tensor
-    y2: Tensor
-
-    def part(self, start: int, stop: int) -> Corners:
-        """Entries `start` to `stop` of the last axis."""
-        return Corners(*(plane[..., start:stop] for plane in self))
-
-    def gather(self, index: Tensor) -> Corners:
-        """Entries `index` (B, …) of planes (B, P) → planes of the index's shape."""
-        return Corners(*(plane.gather(1, index.flatten(1)).view_as(index) for plane in self))
 
 
 class Candidates(NamedTuple):
@@ -243,15 +219,6 @@ def suppressed(boxes: Corners) -> Tensor:
     return torch.cat(blocks, -1)
 
 
-def excess(rows: Corners, area: Tensor, columns: Corners) -> Tensor:
-    """Intersection of each row's box with each column's, minus `area` of the row → (B, C, r, c)."""
-    one, other = (Corners(*(p.unsqueeze(d) for p in c)) for d, c in ((-1, rows), (-2, columns)))
-    width = torch.minimum(one.x2, other.x2) - torch.maximum(one.x1, other.x1)
-    height = torch.minimum(one.y2, other.y2) - torch.maximum(one.y1, other.y1)
-    # Only one side is clamped: a negative height then makes the product negative, never an overlap.
-    return width.clamp(min=0) * height - area.unsqueeze(-1)
-
-
 def assemble_masks(coeff: Tensor, proto: Tensor, corners: Corners, gain: Tensor) -> Tensor:
     """sigmoid(coefficients · prototypes), zero outside the box ± one cell, × gain (B, K) → (B, K, mh, mw)."""
     height, width = proto.shape[1], proto.shape[2]
@@ -266,10 +233,3 @@ def rearranged(masks: Tensor, order: Tensor) -> Tensor:
     """Masks (B, K, mh, mw) in the order (B, K); an index per mask, where torch.gather has one per cell."""
     first = torch.arange(masks.shape[0], device=order.device).unsqueeze(1) * masks.shape[1]
     return masks.flatten(0, 1).index_select(0, (order + first).flatten()).view_as(masks)
-
-
-def inside(low: Tensor, high: Tensor, size: int) -> Tensor:
-    """(B, K) edges in cells → (B, K, size), true for cells in [low − 1, high + 1)."""
-    cell = torch.arange(size, dtype=low.dtype, device=low.device)
-    low, high = low.unsqueeze(-1), high.unsqueeze(-1)
-    return (cell >= low - CROP_MARGIN) & (cell < high + CROP_MARGIN)

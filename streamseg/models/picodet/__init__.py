@@ -1,0 +1,1 @@
+"""PicoDet with masks: a small one-stage detector, and YOLACT's prototypes on its features."""

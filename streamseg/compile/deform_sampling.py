@@ -14,7 +14,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from streamseg.compile.precision import SAMPLING_SCOPE, SCOPES, drop_unused_weights
+from streamseg.compile.precision import SAMPLING_SCOPE, drop_unused_weights
+from streamseg.engines.metadata import SCOPES
 from streamseg.errors import ExportError
 
 __all__ = ["with_sampled_deform_conv"]

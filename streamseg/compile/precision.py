@@ -18,12 +18,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from streamseg.engines.metadata import SCOPES
 from streamseg.errors import ExportError
 
-__all__ = ["SAMPLING_SCOPE", "SCOPES", "drop_unused_weights", "lowered", "network_nodes"]
+__all__ = ["SAMPLING_SCOPE", "drop_unused_weights", "lowered", "network_nodes"]
 
-SCOPES = "pkg.torch.onnx.name_scopes"
-"""Metadata of a node: the modules it came from, as torch's exporter writes them."""
 NETWORK = "model"
 """The module of streamseg.models.engine_module that is the network."""
 KEPT_OPS = frozenset(

@@ -10,9 +10,11 @@ from typing import Any
 from streamseg.engine_contract import CONTRACT_VERSION, EngineInfo, shortened
 from streamseg.errors import NotAnEngine
 
-__all__ = ["MAKE_ONE", "info_from_metadata", "metadata_from_info"]
+__all__ = ["MAKE_ONE", "SCOPES", "info_from_metadata", "metadata_from_info"]
 
 PREFIX = "streamseg."
+SCOPES = "pkg.torch.onnx.name_scopes"
+"""Metadata of a node: the modules it came from, as torch's exporter writes them; all that is kept of that."""
 EXPORT = "streamseg export MODEL -o OUT.onnx"
 MAKE_ONE = f"make one with: {EXPORT}"
 FIRST = "1"

@@ -13,7 +13,8 @@ onnx = pytest.importorskip("onnx", reason="needs the extra `models`")
 import onnxruntime  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from streamseg.compile.precision import SCOPES, lowered, network_nodes  # noqa: E402
+from streamseg.compile.precision import lowered, network_nodes  # noqa: E402
+from streamseg.engines.metadata import SCOPES  # noqa: E402
 from streamseg.errors import ExportError  # noqa: E402
 
 NETWORK, TAIL = "['', 'model', 'model.conv']", "['', 'tail', 'exp']"

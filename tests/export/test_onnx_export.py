@@ -209,3 +209,11 @@ def test_r50_equals_the_original(r50_engine: OnnxRuntimeEngine, shared_dir: Path
         # Rounding the soft mask to 8 bits moves the edge of a small mask by a pixel here and there.
         assert union == 0 or (pixels[row] != expected[k]).sum() <= max(3, 0.01 * union)
     assert json.loads(json.dumps(r50_engine.info.classes))[0] == "person"
+
+
+def test_a_file_does_not_say_where_it_was_made(tiny_engine_path: Path) -> None:
+    """torch's exporter notes the source line of every node."""
+    content = tiny_engine_path.read_bytes()
+    assert b"stack_trace" not in content
+    assert b"engine_module.py" not in content
+    assert b"name_scopes" in content  # by which half precision tells the network from the tail

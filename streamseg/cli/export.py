@@ -53,5 +53,5 @@ def export(
             watcher=watcher,
         )
     say(
-        f"{path}: exported and checked against torch; try: streamseg run synthetic --engine {path} -o out.mp4"
+        f"{path}: exported and checked against torch; try: streamseg run CLIP --engine {path} -o out.mp4"
     )

@@ -52,6 +52,4 @@ def export(
             cache_dir=cache,
             watcher=watcher,
         )
-    say(
-        f"{path}: exported and checked against torch; try: streamseg run CLIP --engine {path} -o out.mp4"
-    )
+    say(f"{path}: exported and checked against torch; try: streamseg run CLIP --engine {path} -o out.mp4")

@@ -41,8 +41,8 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The pipeline's tests send signals to their own process. After two thousand others, with every runtime loaded, that ends
-# in SIGSEGV in the kernel's hands (four of four whole runs; never in this order): they have a process of their own.
+# The pipeline's tests send signals to their own process. After more than a thousand others that ended in SIGSEGV as SIGINT
+# was delivered, in four runs, for a reason not found; alone they were never seen to. So they have a process of their own.
 test: $(VENV)/.dev $(VENV)/.tensorrt_host lint
 	$(BIN)/python -m pytest tests/pipeline
 	$(BIN)/python -m pytest --ignore=tests/pipeline

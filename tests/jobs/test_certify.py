@@ -132,9 +132,9 @@ def test_a_certificate_in_one_runtime_does_not_vouch_for_another(tiny_engine_pat
 
 
 def load_bf16():
-    import openvino
+    from streamseg.engines.openvino_engine import CORE
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def test_an_interrupted_comparison_leaves_nothing(tiny_engine_path, altered, footage, tmp_path):

@@ -1,4 +1,4 @@
-"""The fastest engine without a GPU. Tested in tests/engines/test_conformance.py and test_openvino_engine.py."""
+"""The fastest engine without a GPU. Tested in tests/engines: test_openvino_engine.py, test_conformance.py."""
 
 from __future__ import annotations
 

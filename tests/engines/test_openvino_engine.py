@@ -6,6 +6,8 @@ from pathlib import Path
 
 INTERRUPTED = """
 import os, signal, sys, time
+
+import pytest
 from streamseg.engines.openvino_engine import OpenVinoEngine
 
 first, second = OpenVinoEngine(sys.argv[1]), OpenVinoEngine(sys.argv[1])
@@ -19,6 +21,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_after_engines_that_were_closed_in_the_order_they_were_opened(tiny_engine_path: Path) -> None:
     command = [sys.executable, "-c", INTERRUPTED, tiny_engine_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)

@@ -4,10 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 INTERRUPTED_WHILE_LOADING = """
 import os, signal, sys
-
-import pytest
 class Interrupt:
     def find_spec(self, name, path=None, target=None):
         if name == "typer":

@@ -4,10 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 INTERRUPTED = """
 import os, signal, sys, time
-
-import pytest
 from streamseg.engines.openvino_engine import OpenVinoEngine
 
 first, second = OpenVinoEngine(sys.argv[1]), OpenVinoEngine(sys.argv[1])

@@ -4,11 +4,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
-
-import pytest
 from streamseg.training.parallel import run_ranks
 
 def work(place):

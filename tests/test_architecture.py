@@ -41,6 +41,7 @@ ROOMS: dict[str, set[str]] = {
     "pipeline": {"errors", "metrics"},
     "capture": DATA,
     "tracking": DATA,
+    "events": DATA | {"settings"},
     "overlay": DATA,
     "sinks": DATA,
     # networks and engines
@@ -57,11 +58,11 @@ ROOMS: dict[str, set[str]] = {
     # use
     "streaming": DATA
     | ENGINE
-    | {"capture", "tracking", "overlay", "sinks", "pipeline", "metrics", "settings", "version"},
+    | {"capture", "tracking", "events", "overlay", "sinks", "pipeline", "metrics", "settings", "version"},
     "bundled": DATA | ENGINE | {"models", "datasets", "training", "evaluation"},
     "jobs": DATA
     | ENGINE
-    | {"capture", "sinks", "streaming", "progress", "version"}
+    | {"capture", "events", "sinks", "streaming", "progress", "version"}
     | {"models", "zoo", "export", "compile", "datasets", "training", "evaluation", "certification"},
     "cli": FILES
     | {"progress", "settings", "jobs", "streaming", "zoo", "compile", "certification"}

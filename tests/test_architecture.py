@@ -84,14 +84,15 @@ VENDORS: dict[str, set[str]] = {
     "cuda": {"engines"},
     "av": {"capture", "sinks", "jobs"},
     "yaml": {"settings", "datasets"},
-    "requests": {"zoo"},
+    "requests": {"zoo", "sinks"},
+    "paho": {"sinks"},
     "filelock": {"zoo", "training"},
     "typer": {"cli"},
     "rich": {"cli"},
 }
 # Packages that a core installation lacks, or that one runtime needs: what imports them is imported late.
 MAY_BE_MISSING = {"torch", "torchvision", "onnx", "onnxscript", "tensorrt", "cuda", "openvino", "onnxruntime"}
-MAY_BE_MISSING |= {"pycocotools", "trackeval", "requests", "filelock"}
+MAY_BE_MISSING |= {"paho", "pycocotools", "trackeval", "requests", "filelock"}
 
 
 def name_of(path: Path) -> str:

@@ -37,10 +37,10 @@ def draw_marks(canvas: NDArray[np.uint8], marks: Sequence[Mark], style: Style) -
 
 
 def label_marks(labels: Labels, marks: Sequence[Mark]) -> None:
-    """Place a label at the upper left corner of each."""
+    """Place a label at the upper left corner of each zone, and at the first point of each line."""
     for mark in marks:
-        x1, y1 = mark.points.min(axis=0).tolist()
-        x2, y2 = mark.points.max(axis=0).tolist()
+        extent = mark.points[:1] if mark.is_line else mark.points
+        (x1, y1), (x2, y2) = extent.min(axis=0).tolist(), extent.max(axis=0).tolist()
         labels.add(mark.name, f": {mark.text}", (x1, y1, x2, y2), ACTIVE if mark.active else IDLE)
 
 

@@ -131,6 +131,7 @@ def test_the_next_run_delivers_what_is_left(result_of, tmp_path, free_port, monk
     sink.write(result_of(0))
     sink.close()
     assert sink.counters() == {"events": 1, "waiting": 1, "refused": 0, "lost": 0}
+    monkeypatch.undo()
     hook = Hook(free_port)
     try:
         PublishSink(address, tmp_path).close()
@@ -181,7 +182,8 @@ class Broker:
 
     def __init__(self, port, folder, *lines):
         self.port, self.config = port, folder / "mosquitto.conf"
-        self.config.write_text("\n".join([f"listener {port} 127.0.0.1", *lines]) + "\n")
+        # Without a user it leaves root's rights and cannot read the folder of a test.
+        self.config.write_text("\n".join(["user root", f"listener {port} 127.0.0.1", *lines]) + "\n")
         self.start()
 
     def start(self):

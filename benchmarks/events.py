@@ -3,10 +3,10 @@
     python benchmarks/events.py [--rounds 60] [--seconds 600] [--seeds 8]
 
 Speed: 50 rules on 50 tracks at 1280×720, masks on a 138×138 grid whose runs are there already, as overlay
-and JSON Lines need them; milliseconds of CPU time. Counting: shapes of the synthetic scene, of which one detection
-in ten is dropped, through the tracker; crossings of a line and entries into a zone against those of the exact
-masks, whatever is in front. supervision's LineZone and PolygonZone see the same detections and ids where that
-package is installed.
+and JSON Lines need them; milliseconds of CPU time. Counting: shapes of the synthetic scene, of which one
+detection in ten is dropped, through the tracker; crossings of a line and entries into a zone against those
+of the exact masks, whatever is in front. supervision's LineZone and PolygonZone see the same detections and
+ids where that package is installed.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ Tested in tests/capture/test_live_source.py.
 
 from __future__ import annotations
 
-import random
 import time
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.capture.media_clock import MediaClock
+from streamseg.capture.retry import Backoff
 from streamseg.capture.source import Source, SourceOptions
 from streamseg.errors import SourceError
 from streamseg.source_state import SourceState, StateName
@@ -24,7 +24,6 @@ __all__ = ["Picture", "ReconnectingSource"]
 Picture = tuple[NDArray[np.uint8], float | None]
 """(H, W, 3) uint8 BGR, and the receiver's own timestamp in seconds, if it has one."""
 
-_FIRST_PAUSE_SECONDS = 0.25
 _NAP_SECONDS = 0.05
 _DEFAULT_FPS = 25.0
 
@@ -33,17 +32,17 @@ class ReconnectingSource(Source):
     """Frames as they come, for ever; a session that breaks is followed by another.
 
     The constructor waits for the first frame, and raises when it does not come (unless
-    `wait_for_source`). Later a lost session is tried again without limit, after pauses that double from
-    0.25 s to `max_backoff_s`, each shortened by up to a half at random so that many cameras behind one
-    switch do not come back in step. `state` tells. Media time starts at 0 and goes
-    on through an interruption by as much as the clock on the wall did. The size may change.
+    `wait_for_source`). Later a lost session is tried again without limit, after the pauses of `Backoff`.
+    `state` tells. Media time starts at 0 and goes on through an interruption by as much as the clock on the
+    wall did. The size may change.
     """
 
     def __init__(self, source_id: str, options: SourceOptions) -> None:
         super().__init__(source_id, live=True)
         self._options = options
         self._index = 0
-        self._failures = 0
+        self._backoff = Backoff(options.max_backoff_s)
+        self._pause_s = 0.0
         self._arrived_ns = 0
         self._state = SourceState("connecting", since_ns=time.monotonic_ns())
         self._clock: MediaClock | None = None
@@ -66,9 +65,10 @@ class ReconnectingSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         while not self._interrupted:
-            if self._failures:
-                if not self._slept():
+            if self._pause_s:
+                if not self._slept(self._pause_s):
                     return
+                self._pause_s = 0.0
                 self._session = self._connect()
             try:
                 while (picture := self._next()) is not None:
@@ -96,14 +96,15 @@ class ReconnectingSource(Source):
         was = self._state
         since_ns = time.monotonic_ns() if was.state == "live" else was.since_ns
         name: StateName = "reconnecting" if self._index else "connecting"
+        if was.state == "live":
+            self._backoff.lived((self._arrived_ns - was.since_ns) / 1e9)
+        self._pause_s = self._backoff.pause_s(error.reason)
         self._state = SourceState(name, error.reason, str(error), since_ns, was.reconnects)
-        self._failures += 1
         self._new_session = True
 
-    def _slept(self) -> bool:
-        """Pause before the next attempt; False when interrupted meanwhile."""
-        longest = min(_FIRST_PAUSE_SECONDS * 2 ** min(self._failures - 1, 20), self._options.max_backoff_s)
-        until = time.monotonic() + longest * random.uniform(0.5, 1.0)
+    def _slept(self, seconds: float) -> bool:
+        """False when interrupted meanwhile."""
+        until = time.monotonic() + seconds
         while not self._interrupted and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _NAP_SECONDS))
         return not self._interrupted
@@ -122,7 +123,6 @@ class ReconnectingSource(Source):
     def _begin(self, now_ns: int) -> None:
         """The first frame of a session: it is now that the source is back."""
         self._new_session = False
-        self._failures = 0
         self._media_clock().restart((now_ns - self._arrived_ns) / 1e9)
         self._arrived_ns = now_ns
         reconnects = self._state.reconnects + (self._index > 0)

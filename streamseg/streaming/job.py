@@ -10,7 +10,7 @@ Every box has a thread of its own. Sources, and what belongs to one of them alon
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from streamseg.capture.open import SourceOptions, is_live, open_source
@@ -90,6 +90,7 @@ class Job:
         # Of one camera that is off the user is told at once; of many, one must not be lost for ever.
         self._waits = sum(map(is_live, config.sources)) > 1
         self._rendered: dict[str, Output[Result]] = {}
+        _check_names(config.capture.per_source, sinks)
         self._connect(dict(zip(sinks, config.sources, strict=True)), sinks, batch)
 
     # -- what runs ---------------------------------------------------------------------------------
@@ -241,12 +242,13 @@ class Job:
         return self.config.drop == "oldest" or (self.config.drop == "auto" and is_live(spec))
 
     def _open_source(self, source_id: str, spec: str) -> Source | Limited:
-        asked = self.config.capture
+        asked = self.config.capture.of(source_id)
         options = SourceOptions(
             open_timeout_s=asked.open_timeout_s,
             read_timeout_s=asked.read_timeout_s,
             stall_s=asked.stall_s,
             transport=asked.transport,
+            self_signed=asked.self_signed,
             wait_for_source=self._waits if asked.wait_for_source is None else asked.wait_for_source,
             max_backoff_s=asked.max_backoff_s,
             size_hw=(asked.size[1], asked.size[0]) if asked.size else None,
@@ -296,6 +298,13 @@ class Job:
             return None
         config = TrackerConfig.for_score_threshold(self.config.score)
         return replace(config, lost_seconds=asked.lost_seconds) if asked.lost_seconds else config
+
+
+def _check_names(named: Collection[str], source_ids: Collection[str]) -> None:
+    for name in named:
+        if name not in source_ids:
+            hint = did_you_mean(name, source_ids) or f"there are {', '.join(source_ids)}"
+            raise ConfigError(f"capture.per_source: no source is called {name!r}; {hint}")
 
 
 def _source_of_segmented(item: Segmented) -> str:

@@ -66,7 +66,8 @@ class LiveSource(ReconnectingSource):
                     pacer.wait(frame.time)
                 if self._interrupted:
                     return
-                yield image, frame.time if stamped else time.monotonic()
+                told_ns = session.utc_ns(frame)
+                yield Picture(image, frame.time if stamped else time.monotonic(), told_ns)
 
     def _hear(self, session: Session) -> None:
         before, self._talking = self._talking, session

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +16,27 @@ from numpy.typing import NDArray
 from streamseg.capture.media_clock import MediaClock
 from streamseg.capture.retry import Backoff
 from streamseg.capture.source import Source, SourceOptions
+from streamseg.capture.utc_clock import UtcClock
 from streamseg.errors import SourceError
 from streamseg.source_state import SourceState, StateName
-from streamseg.structures import Frame
+from streamseg.structures import Frame, UtcSource
 
 __all__ = ["Picture", "ReconnectingSource"]
 
-Picture = tuple[NDArray[np.uint8], float | None]
-"""(H, W, 3) uint8 BGR, and the receiver's own timestamp in seconds, if it has one."""
-
 _NAP_SECONDS = 0.05
 _DEFAULT_FPS = 25.0
+
+
+class Picture(NamedTuple):
+    """What a session yields."""
+
+    image: NDArray[np.uint8]
+    """(H, W, 3) uint8 BGR."""
+    stamp: float | None
+    """The receiver's own timestamp in seconds, if it has one."""
+    utc_ns: int | None = None
+    """When it was captured, by the sender's clock, if it has told; nanoseconds since 1970."""
+    utc_from: UtcSource = "prft"
 
 
 class ReconnectingSource(Source):
@@ -46,6 +57,7 @@ class ReconnectingSource(Source):
         self._arrived_ns = 0
         self._state = SourceState("connecting", since_ns=time.monotonic_ns())
         self._clock: MediaClock | None = None
+        self._utc_clock = UtcClock()
         self._new_session = True
         self._session = self._connect()
         self._first: Picture | None = None
@@ -56,7 +68,7 @@ class ReconnectingSource(Source):
                 raise
             self._lose(error)
         if self._first is not None:
-            self.size_hw = self._first[0].shape[0], self._first[0].shape[1]
+            self.size_hw = self._first.image.shape[0], self._first.image.shape[1]
 
     @abstractmethod
     def _connect(self) -> Iterator[Picture]:
@@ -72,7 +84,7 @@ class ReconnectingSource(Source):
                 self._session = self._connect()
             try:
                 while (picture := self._next()) is not None:
-                    yield self._frame(*picture)
+                    yield self._frame(picture)
             except SourceError as error:
                 self._lose(error)
 
@@ -109,16 +121,17 @@ class ReconnectingSource(Source):
             time.sleep(min(left, _NAP_SECONDS))
         return not self._interrupted
 
-    def _frame(self, image: NDArray[np.uint8], stamp: float | None) -> Frame:
+    def _frame(self, picture: Picture) -> Frame:
         captured_ns = time.monotonic_ns()
         if self._new_session:
             self._begin(captured_ns)
         self._arrived_ns = captured_ns
-        pts_seconds = self._media_clock().seconds(stamp)
+        pts_seconds = self._media_clock().seconds(picture.stamp)
         self.repaired_pts = self._media_clock().repaired
-        self.size_hw = image.shape[0], image.shape[1]
+        self.size_hw = picture.image.shape[0], picture.image.shape[1]
         index, self._index = self._index, self._index + 1
-        return Frame(image, index, pts_seconds, captured_ns, self.source_id)
+        utc = self._utc_clock.of(captured_ns, picture.utc_ns, picture.utc_from)
+        return Frame(picture.image, index, pts_seconds, captured_ns, self.source_id, *utc)
 
     def _begin(self, now_ns: int) -> None:
         """The first frame of a session: it is now that the source is back."""

@@ -1,10 +1,11 @@
 """One connection to a stream: its packets read and decoded, and how it ends.
 
-Tested in tests/capture/test_live_source.py and tests/capture/test_streams.py.
+Tested in tests/capture/test_streams.py.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 
@@ -47,6 +48,7 @@ class Session:
         self._damage = ""
         self._opened_s = self._fresh_s = time.monotonic()
         self._started = False
+        self._utc_minus_stamp_ns: int | None = None
 
     def pictures(self) -> Iterator[tuple[NDArray[np.uint8], av.VideoFrame]]:
         """(H, W, 3) uint8 BGR and what it was made of; its size may change. Raises SourceError."""
@@ -95,11 +97,26 @@ class Session:
         normal, the next key frame repairs it."""
         if packet.stream is not self.stream or not self._has_started(packet):
             return []
+        self._note_report(packet)
         try:
             return self.stream.codec_context.decode(packet)
         except av.error.FFmpegError as error:
             self._note(error)
             return []
+
+    def utc_ns(self, frame: av.VideoFrame) -> int | None:
+        """When it was captured, by the sender's clock: nanoseconds since 1970; None before the sender has
+        told, which cameras do every few seconds (RTCP sender reports)."""
+        if self._utc_minus_stamp_ns is None or frame.time is None:
+            return None
+        return self._utc_minus_stamp_ns + round(frame.time * 1e9)
+
+    def _note_report(self, packet: av.Packet[av.stream.Stream]) -> None:
+        if packet.pts is None or packet.time_base is None or not packet.has_sidedata("prft"):
+            return
+        # AVProducerReferenceTime: microseconds since 1970, and flags.
+        wall_us = int.from_bytes(bytes(packet.get_sidedata("prft"))[:8], sys.byteorder, signed=True)
+        self._utc_minus_stamp_ns = wall_us * 1000 - round(packet.pts * packet.time_base * 1_000_000_000)
 
     def _has_started(self, packet: av.Packet[av.stream.Stream]) -> bool:
         if not self._started:

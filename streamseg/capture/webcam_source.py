@@ -47,7 +47,8 @@ class WebcamSource(ReconnectingSource):
                 if not delivered:
                     raise SourceError(f"{self._shown}: unplugged, or no longer delivering frames")
                 stamp_ms = camera.get(cv2.CAP_PROP_POS_MSEC)
-                yield np.ascontiguousarray(image, np.uint8), stamp_ms / 1e3 if stamp_ms > 0 else None
+                stamp = stamp_ms / 1e3 if stamp_ms > 0 else None
+                yield Picture(np.ascontiguousarray(image, np.uint8), stamp)
         finally:
             camera.release()
 

@@ -127,6 +127,9 @@ class RunConfig(Section):
     drop: Literal["auto", "oldest", "never"] = "auto"
     """When the engine is slower than the source: `oldest` keeps the newest frame, `never` waits.
     `auto` is `oldest` for live sources and `never` for files."""
+    max_age_s: Seconds | None = None
+    """Of live sources: no result older than this reaches an output. Where too much is lost, every second
+    frame goes past the engine, its masks moved by the tracker."""
     capture: CaptureConfig = CaptureConfig()
     track: TrackConfig = TrackConfig()
     overlay: OverlayConfig = OverlayConfig()

@@ -27,6 +27,7 @@ from streamseg.segmenter import Segmenter
 from streamseg.sinks.base import Sink, close_all
 from streamseg.source_state import SourceState
 from streamseg.streaming.config import RunConfig
+from streamseg.streaming.contract import LatencyContract
 from streamseg.streaming.deliver import DRAIN_SECONDS, Deliver
 from streamseg.streaming.follow import Follow
 from streamseg.streaming.limited import Limited
@@ -189,7 +190,9 @@ class Job:
 
     def _add_render(self, source_id: str, spec: str, sinks: Sequence[Sink], followed: Output[Result]) -> None:
         names = [self._part_of(sink, source_id) for sink in sinks]
-        stream = Stream(spec, tuple(sinks), SourceMeter(), {name: SinkMeter() for name in names})
+        promised_s = self.config.max_age_s if self._drops(spec) else None
+        sink_meters = {name: SinkMeter(promised_s) for name in names}
+        stream = Stream(spec, tuple(sinks), SourceMeter(), sink_meters)
         self.streams[source_id] = stream
         for name in names:
             self._sink_meters[name][source_id] = stream.sink_meters[name]
@@ -274,7 +277,19 @@ class Job:
             double_iou=self.config.double_iou,
         )
         self.refused = segmenter.refused
-        return Segment(segmenter, overlap=not self._live)
+        return Segment(segmenter, overlap=not self._live, contract=self._contract())
+
+    def _contract(self) -> LatencyContract | None:
+        promised_s = self.config.max_age_s
+        if promised_s is None or not self._live:
+            return None
+        return LatencyContract(
+            promised_s, lambda i: self.streams[i].meter, self._too_late, coasts=self.config.track.enabled
+        )
+
+    def _too_late(self, source_id: str) -> int:
+        """Results that the sink which lost most did not get for their age."""
+        return max(meter.too_old.value for meter in self.streams[source_id].sink_meters.values())
 
     def _open_follow(self) -> Follow:
         return Follow(

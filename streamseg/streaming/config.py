@@ -41,6 +41,9 @@ class EngineConfig(Section):
     built in."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of the engine; all cores when left out."""
+    batch_window_s: Annotated[float, Field(ge=0, le=0.1)] = 0.0
+    """How long a frame may wait for frames of other sources to share a call of the engine with; 0: it takes
+    what is there."""
     allow_failed_certificate: bool = False
     """Run an engine that `streamseg certify` found to differ too much from its reference."""
     rebuild: bool = False

@@ -161,6 +161,7 @@ class Job:
             capacity=depth,
             policy="block",
             source_of=_source_of_segmented,
+            window_s=self.config.engine.batch_window_s,
         )
         followed = self.pipeline.add_stage(
             "track",

@@ -15,7 +15,7 @@ from streamseg.capture.source import SourceOptions
 from streamseg.errors import SourceError, SourceTimeout
 from streamseg.source_state import SourceReason
 
-__all__ = ["DEFAULT_PORTS", "SCHEMES", "checked_address", "failure_kind", "open_address"]
+__all__ = ["DEFAULT_PORTS", "SCHEMES", "checked_address", "failure_kind", "is_playlist", "open_address"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "rtsp": 554, "rtsps": 322, "tls": 443}
 
@@ -55,6 +55,12 @@ def checked_address(url: str) -> Address:
     return parts
 
 
+def is_playlist(url: str) -> bool:
+    """Whether it names an HLS playlist."""
+    parts = split_address(url)
+    return parts.scheme in ("http", "https") and parts.path.lower().endswith((".m3u8", ".m3u"))
+
+
 def open_address(url: str, options: SourceOptions, *, quick_start: bool = False) -> InputContainer:
     """Connect; raises SourceTimeout or SourceError. A later read that waits longer than
     `options.read_timeout_s` raises av.error.ExitError.
@@ -67,7 +73,7 @@ def open_address(url: str, options: SourceOptions, *, quick_start: bool = False)
         settings |= _QUICK_START
     if parts.scheme.startswith("rtsp"):
         settings |= {"rtsp_transport": options.transport, "allowed_media_types": "video"}
-    elif parts.scheme in ("http", "https") and parts.path.lower().endswith((".m3u8", ".m3u")):
+    elif is_playlist(url):
         settings |= _PLAYLIST
     allowed = options.open_timeout_s
     began = time.monotonic()

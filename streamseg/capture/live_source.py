@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator
 
 from streamseg.addresses import shown
-from streamseg.capture.connect import checked_address, open_address
+from streamseg.capture.connect import checked_address, is_playlist, open_address
 from streamseg.capture.network import Line, peers_of
 from streamseg.capture.pacer import Pacer
+from streamseg.capture.playlist import newest_segment
 from streamseg.capture.reconnect import Picture, ReconnectingSource
 from streamseg.capture.session import Session
 from streamseg.capture.source import SourceOptions
@@ -53,8 +54,11 @@ class LiveSource(ReconnectingSource):
             line.close()
 
     def _talk(self, line: Line) -> Iterator[Picture]:
+        dated = newest_segment(self._url, self._options) if is_playlist(self._url) else None
         with open_address(self._url, self._options, quick_start=True) as container:
             line.connected()
+            if dated != (newest_segment(self._url, self._options) if dated else None):
+                dated = None  # which of the two the session began with is not known
             session = Session(container, self._shown, self._options)
             self._hear(session)
             rate = session.stream.average_rate
@@ -62,12 +66,16 @@ class LiveSource(ReconnectingSource):
             stamped = container.format.name not in _UNSTAMPED
             pacer = Pacer(lambda: self._interrupted) if container.format.name == "hls" else None
             for image, frame in session.pictures():
+                if dated and frame.time is not None:
+                    session.tell(frame.time, dated.utc_ns)
+                    dated = None
                 if pacer and frame.time is not None:
                     pacer.wait(frame.time)
                 if self._interrupted:
                     return
                 told_ns = session.utc_ns(frame)
-                yield Picture(image, frame.time if stamped else time.monotonic(), told_ns)
+                stamp = frame.time if stamped else time.monotonic()
+                yield Picture(image, stamp, told_ns, "program-date-time" if pacer else "prft")
 
     def _hear(self, session: Session) -> None:
         before, self._talking = self._talking, session

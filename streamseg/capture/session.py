@@ -111,6 +111,10 @@ class Session:
             return None
         return self._utc_minus_stamp_ns + round(frame.time * 1e9)
 
+    def tell(self, stamp_s: float, utc_ns: int) -> None:
+        """What has this timestamp was captured then: somebody else knows."""
+        self._utc_minus_stamp_ns = utc_ns - round(stamp_s * 1e9)
+
     def _note_report(self, packet: av.Packet[av.stream.Stream]) -> None:
         if packet.pts is None or packet.time_base is None or not packet.has_sidedata("prft"):
             return

@@ -12,8 +12,10 @@ Handler = Callable[[socket.socket], None]
 
 
 @contextmanager
-def answering(handle: Handler, context: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Serves one connection at a time, whose request has been read; its http (or https) address."""
+def answering(
+    handle: Handler, context: ssl.SSLContext | None = None, asked: list[bytes] | None = None
+) -> Iterator[str]:
+    """Serves one connection at a time, whose request is read (into `asked`); its http or https address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0.05)
         done = threading.Event()
@@ -24,7 +26,9 @@ def answering(handle: Handler, context: ssl.SSLContext | None = None) -> Iterato
                     connection, _ = listener.accept()
                     with context.wrap_socket(connection, True) if context else connection as line:
                         line.settimeout(60)
-                        line.recv(4096)
+                        request = line.recv(4096)
+                        if asked is not None:
+                            asked.append(request)
                         handle(line)
                 except OSError:
                     continue

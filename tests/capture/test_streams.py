@@ -66,12 +66,20 @@ def test_hls_is_followed_across_segments(tmp_path: Path, file_server: str) -> No
     try:
         assert camera.stdout is not None
         assert camera.stdout.readline() == "ready\n"
-        media = taken(f"{file_server}/live.m3u8", 60)
+        with LiveSource(f"{file_server}/live.m3u8", "cam", PATIENT) as source:
+            frames = list(itertools.islice(source, 60))
     finally:
         camera.kill()
         camera.communicate()
     # Three segments of 0.8 s, each frame once.
+    media = np.array([frame.pts_seconds for frame in frames])
     assert np.diff(media) == pytest.approx(np.full(59, 1 / 25), abs=2e-3)
+    # The clock of the playlist, unless it changed just while the session began.
+    if frames[0].utc_from == "program-date-time":
+        assert np.diff([frame.utc_ns for frame in frames]) == pytest.approx(np.full(59, 4e7), abs=2e6)
+        assert abs(time.time_ns() - frames[-1].utc_ns) / 1e9 < 60
+    else:
+        assert frames[0].utc_from == "arrival"
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.05, 0.3])

@@ -8,7 +8,7 @@ one run.
 
 - `contract`: one camera of 30 frames a second and engines of several speeds, with `max_age_s: 0.15` and
   without: what is delivered, what is dropped and why, and how old results are when their sink has them.
-- `cameras`: 1, 8 and 32 cameras that give 240 frames a second together, 5 ms a call: nobody starves.
+- `cameras`: 1, 8 and 32 cameras that give 120 frames a second together, 5 ms a call: nobody starves.
 - `window`: eight cameras out of step, 5 ms a call, with and without `engine.batch_window_s`: calls and ages.
 """
 
@@ -100,7 +100,7 @@ def contract_case(seconds: float) -> list[dict[str, Any]]:
 
 
 def cameras_case(seconds: float) -> list[dict[str, Any]]:
-    together = 240.0
+    together = 120.0
     return [{"cameras": n, **run(n, together / n, seconds, 0.005)} for n in (1, 8, 32)]
 
 

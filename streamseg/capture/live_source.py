@@ -9,10 +9,12 @@ from streamseg.addresses import shown
 from streamseg.capture.connect import checked_address, is_playlist, open_address
 from streamseg.capture.network import Line, peers_of
 from streamseg.capture.pacer import Pacer
-from streamseg.capture.playlist import newest_segment
+from streamseg.capture.playlist import NewestSegment, newest_segment
 from streamseg.capture.reconnect import Picture, ReconnectingSource
 from streamseg.capture.session import Session
 from streamseg.capture.source import SourceOptions
+from streamseg.errors import SourceError, SourceTimeout
+from streamseg.structures import UtcSource
 
 __all__ = ["LiveSource"]
 
@@ -34,6 +36,8 @@ class LiveSource(ReconnectingSource):
         self._line: Line | None = None
         self._talking: Session | None = None
         self._damaged_before = 0
+        self._played: str | None = None
+        """The newest segment when the last session of a playlist ended."""
         super().__init__(source_id, options or SourceOptions())
 
     def counters(self) -> dict[str, int]:
@@ -54,28 +58,43 @@ class LiveSource(ReconnectingSource):
             line.close()
 
     def _talk(self, line: Line) -> Iterator[Picture]:
-        dated = newest_segment(self._url, self._options) if is_playlist(self._url) else None
+        newest = self._newest()
+        if newest and newest.name == self._played:
+            raise SourceTimeout(f"{self._shown}: its playlist has not grown")
         with open_address(self._url, self._options, quick_start=True) as container:
             line.connected()
-            if dated != (newest_segment(self._url, self._options) if dated else None):
-                dated = None  # which of the two the session began with is not known
             session = Session(container, self._shown, self._options)
             self._hear(session)
             rate = session.stream.average_rate
             self.fps = float(rate) if rate else self.fps
-            stamped = container.format.name not in _UNSTAMPED
-            pacer = Pacer(lambda: self._interrupted) if container.format.name == "hls" else None
+            # A segment that came meanwhile: with which of the two it begins is not known.
+            told_ns = newest.utc_ns if newest and newest == self._newest() else None
+            yield from self._pictures(session, container.format.name, told_ns)
+
+    def _pictures(self, session: Session, container: str, begins_ns: int | None) -> Iterator[Picture]:
+        """`begins_ns`: UTC of the first, where it is known."""
+        of_playlist = container == "hls"
+        pacer = Pacer(lambda: self._interrupted) if of_playlist else None
+        try:
             for image, frame in session.pictures():
-                if dated and frame.time is not None:
-                    session.tell(frame.time, dated.utc_ns)
-                    dated = None
+                if begins_ns is not None and frame.time is not None:
+                    session.tell(frame.time, begins_ns)
+                    begins_ns = None
                 if pacer and frame.time is not None:
                     pacer.wait(frame.time)
                 if self._interrupted:
                     return
-                told_ns = session.utc_ns(frame)
-                stamp = frame.time if stamped else time.monotonic()
-                yield Picture(image, stamp, told_ns, "program-date-time" if pacer else "prft")
+                stamp = time.monotonic() if container in _UNSTAMPED else frame.time
+                told_by: UtcSource = "program-date-time" if of_playlist else "prft"
+                yield Picture(image, stamp, session.utc_ns(frame), told_by)
+        except SourceError:
+            # Begun again, a playlist that has stopped would show its last segment for ever.
+            newest = self._newest()
+            self._played = newest.name if newest else None
+            raise
+
+    def _newest(self) -> NewestSegment | None:
+        return newest_segment(self._url, self._options) if is_playlist(self._url) else None
 
     def _hear(self, session: Session) -> None:
         before, self._talking = self._talking, session

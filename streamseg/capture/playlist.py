@@ -24,12 +24,12 @@ class NewestSegment:
     """The last one of a playlist, with which a new session begins."""
 
     name: str
-    utc_ns: int
-    """When it begins: nanoseconds since 1970."""
+    utc_ns: int | None
+    """When it begins: nanoseconds since 1970; None where no EXT-X-PROGRAM-DATE-TIME says so."""
 
 
 def newest_segment(url: str, options: SourceOptions) -> NewestSegment | None:
-    """Fetched; None where it says no time (EXT-X-PROGRAM-DATE-TIME), has ended, or cannot be had."""
+    """Fetched; None where it lists none, has ended, or cannot be had."""
     parts = split_address(url)
     address = for_ffmpeg(url)
     headers = {}
@@ -37,10 +37,9 @@ def newest_segment(url: str, options: SourceOptions) -> NewestSegment | None:
         address = address.replace(f"{parts.credentials}@", "", 1)
         token = base64.b64encode(unquote(parts.credentials).encode())
         headers["Authorization"] = f"Basic {token.decode()}"
-    trust = ssl.create_default_context()
-    if options.self_signed:
-        trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
-    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=trust))
+    opener = urllib.request.build_opener()
+    if parts.scheme == "https":
+        opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_trust(options)))
     try:
         with opener.open(
             urllib.request.Request(address, headers=headers), timeout=options.open_timeout_s
@@ -48,6 +47,13 @@ def newest_segment(url: str, options: SourceOptions) -> NewestSegment | None:
             return newest_segment_in(r.read(_MOST_BYTES).decode("utf-8", "replace"))
     except (OSError, ValueError, HTTPException, urllib.error.URLError):
         return None
+
+
+def _trust(options: SourceOptions) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if options.self_signed:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def newest_segment_in(playlist: str) -> NewestSegment | None:
@@ -66,6 +72,6 @@ def newest_segment_in(playlist: str) -> NewestSegment | None:
         elif tag == "#EXTINF":
             length_s = float(value.partition(",")[0])
         elif line and not line.startswith("#"):
-            newest = None if at_ns is None else NewestSegment(line, at_ns)
+            newest = NewestSegment(line, at_ns)
             at_ns = None if at_ns is None else at_ns + round(length_s * 1e9)
     return newest

@@ -10,6 +10,7 @@ from streamseg.source_state import SourceReason
 __all__ = ["Backoff"]
 
 _FIRST_SECONDS = 0.25
+_LASTING_SECONDS = 1.0
 _PATIENT_SECONDS = 30.0
 _MOST_PATIENT_SECONDS = 600.0
 _PATIENT: frozenset[SourceReason] = frozenset({"auth", "certificate"})
@@ -41,7 +42,7 @@ class Backoff:
         return self._pause_s
 
     def lived(self, seconds: float) -> None:
-        """A session that lasted so long has ended. One no longer than the pause before it counts as a failed
-        attempt: a server that drops everybody at once is not hammered."""
-        if seconds > self._pause_s:
+        """A session that lasted so long has ended. One of less than a second, and no longer than the pause
+        before it, counts as a failed attempt: a server that drops everybody at once is not hammered."""
+        if seconds > min(self._pause_s, _LASTING_SECONDS):
             self._tries = 0

@@ -41,6 +41,8 @@ from streamseg.tracking.tracker import Tracker
 __all__ = ["Job", "Stream", "class_ids"]
 
 LIVE_DEPTH = 1  # behind the mailbox of a live source a queue would only add age
+# Where results are moved past the engine, two come at once: what was moved right behind what was found.
+COASTED_DEPTH = 2
 LIVE_SINK_DEPTH = 4  # frames that a sink may fall behind for a moment without losing one
 FILE_DEPTH = 2
 
@@ -199,6 +201,8 @@ class Job:
             self._sink_meters[name][source_id] = stream.sink_meters[name]
         needs_canvas = any(sink.needs_canvas for sink in sinks)
         policy = self._policy(spec)
+        live_depth = LIVE_DEPTH if promised_s is None else COASTED_DEPTH
+        depth = FILE_DEPTH if policy == "block" else live_depth
         self._rendered[source_id] = self.pipeline.add_stage(
             f"render {source_id}",
             lambda: Render(
@@ -206,7 +210,7 @@ class Job:
                 stream.meter,
                 status_line=self.config.overlay.status,
             ),
-            [followed.of(source_id, capacity=LIVE_DEPTH if policy != "block" else FILE_DEPTH, policy=policy)],
+            [followed.of(source_id, capacity=depth, policy=policy)],
             capacity=LIVE_SINK_DEPTH if policy != "block" else FILE_DEPTH,
             policy=policy,
             on_error=self._on_error(),

@@ -26,7 +26,7 @@ NOON = 1_800_014_400_000_000_000
             NewestSegment("b.ts", NOON),
         ),
         ("#EXT-X-PROGRAM-DATE-TIME:2027-01-15T12:00:00\n#EXTINF:2,\na.ts\n", NewestSegment("a.ts", NOON)),
-        ("#EXTINF:2,\na.ts\n", None),
+        ("#EXTINF:2,\na.ts\n", NewestSegment("a.ts", None)),
         ("#EXT-X-PROGRAM-DATE-TIME:2027-01-15T12:00:00Z\n#EXTINF:2,\na.ts\n#EXT-X-ENDLIST\n", None),
         ("", None),
     ],

@@ -82,6 +82,34 @@ def test_hls_is_followed_across_segments(tmp_path: Path, file_server: str) -> No
         assert frames[0].utc_from == "arrival"
 
 
+@pytest.mark.timeout(120)
+def test_a_playlist_that_stopped_is_not_shown_again_and_again(clip, tmp_path: Path, file_server: str) -> None:
+    clip("a.ts", frames=10, options={"bf": "0"})
+    head = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{}\n#EXTINF:0.3,\n{}\n"
+    playlist = tmp_path / "live.m3u8"
+    playlist.write_text(head.format(1, "a.ts"))
+    options = SourceOptions(open_timeout_s=60, read_timeout_s=1, max_backoff_s=0.1)
+    said = []
+
+    def watch(source: LiveSource) -> None:
+        while "its playlist has not grown" not in source.state.detail:
+            time.sleep(0.01)
+        said.append(source.state)
+        time.sleep(0.5)
+        (tmp_path / "b.ts").write_bytes((tmp_path / "a.ts").read_bytes())
+        playlist.write_text(head.format(2, "b.ts"))
+
+    with LiveSource(f"{file_server}/live.m3u8", "cam", options) as source:
+        watcher = threading.Thread(target=watch, args=(source,))
+        watcher.start()
+        # The demuxer keeps a segment's last frame until the next one comes.
+        frames = list(itertools.islice(source, 14))
+        watcher.join()
+        assert source.state.reconnects == 1
+    assert (said[0].state, said[0].reason) == ("reconnecting", "timeout")
+    assert [frame.index for frame in frames] == list(range(14))
+
+
 @pytest.mark.parametrize("loss", [0.0, 0.05, 0.3])
 def test_a_transport_stream_over_udp_with_packets_lost(clip, free_port: int, loss: float) -> None:
     """Whatever is lost, frames come, in order, in one session."""

@@ -72,6 +72,9 @@ class JsonlSink:
             self._fd = None
 
     def _line(self, result: Result) -> bytes:
+        ahead_ns = time.time_ns() - time.monotonic_ns() - self._wall_minus_monotonic_ns
+        if ahead_ns > 1_000_000_000:  # the clock was set forward; one that is set back is not followed
+            self._wall_minus_monotonic_ns += ahead_ns
         made = record(result, self._wall_minus_monotonic_ns)
         try:
             text = json.dumps(made, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

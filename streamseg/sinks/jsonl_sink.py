@@ -46,7 +46,7 @@ class JsonlSink:
             self._fd = _open_pipe(self.path) if is_pipe(self.path) else None
         self.frames = 0
         """Lines written."""
-        # Taken once: wall-clock times of one file then keep their order when the clock is set.
+        # Kept: wall-clock times of one file keep their order when the clock is set back.
         self._wall_minus_monotonic_ns = time.time_ns() - time.monotonic_ns()
         self._closed = False
 

@@ -9,6 +9,7 @@ from streamseg.masks.frame_masks import FrameMasks, area, full_frame, polygons, 
 from streamseg.masks.regions import Region, contours, polygons_from_region
 from streamseg.masks.rle import Rle
 from streamseg.masks.runs import Runs
+from streamseg.masks.shifted import shifted
 from streamseg.masks.soft import THRESHOLD, BoxGrids, Masks
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "polygons_from_region",
     "region",
     "rle",
+    "shifted",
     "tight_crops",
     "without_doubles",
 ]

@@ -18,8 +18,9 @@ from streamseg.jobs.obtain import engine_path
 from streamseg.jobs.rebuild import rebuild_if_stale
 from streamseg.progress import LogWatcher, Watcher
 from streamseg.sinks.base import Sink
+from streamseg.streaming.choice import class_ids
 from streamseg.streaming.config import EngineConfig, RunConfig
-from streamseg.streaming.job import Job, class_ids
+from streamseg.streaming.job import Job
 from streamseg.streaming.outputs import open_sinks
 
 __all__ = ["build"]

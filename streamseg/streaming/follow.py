@@ -39,6 +39,10 @@ class Follow:
         self._note = note
         self._trackers: dict[str, Tracker] = {}
 
+    def use(self, config: TrackerConfig | None) -> None:
+        """From the next frame on; tracks go on. From any thread."""
+        self._config = config
+
     def process(self, items: list[Segmented]) -> Iterable[Result]:
         for item in items:
             if not self._admit(item.frame.source_id):
@@ -51,20 +55,27 @@ class Follow:
 
     def _followed(self, item: Segmented) -> tuple[Segmented, Tracks]:
         """`item` without what shall not be seen, and the tracks of what is left."""
-        frame, instances = item.frame, item.instances
-        if self._config is None:
+        frame, instances, config = item.frame, item.instances, self._config
+        if config is None:
             return item, Tracks.untracked(instances)
-        if frame.source_id not in self._trackers:
-            self._trackers[frame.source_id] = self._new_tracker(self._config, frame.source_id)
-        tracker = self._trackers[frame.source_id]
+        tracker = self._tracker_of(frame.source_id, config)
         tracks = tracker.update(instances, frame.pts_seconds)
         self._note(frame.source_id, tracker)
-        keep = (instances.score >= self._config.high_score) | (tracks.id >= 0)
+        keep = (instances.score >= config.high_score) | (tracks.id >= 0)
         if keep.all():
             return item, tracks
         kept = np.flatnonzero(keep)
         stuff = item.stuff and item.stuff.select(kept, len(instances))
         return replace(item, instances=instances.select(kept), stuff=stuff), tracks.select(kept)
+
+    def _tracker_of(self, source_id: str, config: TrackerConfig) -> Tracker:
+        tracker = self._trackers.get(source_id)
+        if tracker is None:
+            tracker = self._trackers[source_id] = self._new_tracker(config, source_id)
+        elif tracker.config.high_score != config.high_score:
+            thresholds = {"high_score": config.high_score, "low_score": config.low_score}
+            tracker.config = replace(tracker.config, **thresholds)
+        return tracker
 
     def _new_tracker(self, config: TrackerConfig, source_id: str) -> Tracker:
         # Known, the rate is worth 2.4 HOTA where frames are dropped steadily (docs/tracking.md).

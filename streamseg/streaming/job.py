@@ -10,21 +10,25 @@ Every box has a thread of its own. Sources, and what belongs to one of them alon
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
 
 from streamseg.capture.open import SourceOptions, is_live, open_source
 from streamseg.capture.source import Source
 from streamseg.engine_contract import Engine, EngineInfo
-from streamseg.errors import ConfigError, did_you_mean
+from streamseg.errors import ConfigError, UnknownSource
 from streamseg.overlay.painter import Painter
 from streamseg.pipeline.channel import Policy
 from streamseg.pipeline.output import Output
+from streamseg.pipeline.parts import SinkPart
 from streamseg.pipeline.pipeline import Pipeline
 from streamseg.pipeline.signals import stop_on_signals
 from streamseg.pipeline.worker import OnError
 from streamseg.segmenter import Segmenter
 from streamseg.sinks.base import Sink, close_all
+from streamseg.streaming.choice import choice_of, tracker_config
 from streamseg.streaming.config import RunConfig
 from streamseg.streaming.deliver import DRAIN_SECONDS, Deliver
 from streamseg.streaming.follow import Follow
@@ -33,14 +37,17 @@ from streamseg.streaming.meter import SinkMeter, SourceMeter
 from streamseg.streaming.render import Render
 from streamseg.streaming.segment import Segment
 from streamseg.structures import Frame, Result, Segmented
-from streamseg.tracking.config import TrackerConfig
 from streamseg.tracking.tracker import Tracker
 
-__all__ = ["Job", "Stream", "class_ids"]
+__all__ = ["Companion", "Job", "Stream"]
 
 LIVE_DEPTH = 1  # behind the mailbox of a live source a queue would only add age
 LIVE_SINK_DEPTH = 4  # frames that a sink may fall behind for a moment without losing one
 FILE_DEPTH = 2
+PAGE = "page"
+"""The part that shows results to viewers; no output, so what it skips is not counted as lost."""
+LEAVING_SECONDS = 15.0
+"""How long a source that is removed may take to hand over what it captured."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,8 +61,20 @@ class Stream:
     """By the name of the sink's part in the pipeline."""
 
 
+class Companion(Protocol):
+    """Something beside the pipeline that lives as long as the run: a server."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None:
+        """Also when it was never started."""
+
+
 class Job:
-    """One configured run: sources, engine, sinks and the pipeline between them. Use it once."""
+    """One configured run: sources, engine, sinks and the pipeline between them. Use it once.
+
+    While it runs, sources can be added and removed, and thresholds changed, by one thread at a time.
+    """
 
     def __init__(
         self,
@@ -65,9 +84,12 @@ class Job:
         open_engine: Callable[[], Engine],
         *,
         batch: int = 1,
+        page: Callable[[], SinkPart[Result]] | None = None,
+        shared: Sequence[Sink] = (),
     ) -> None:
         """`sinks` by source id, in the order of `config.sources`; the engine's thread calls `open_engine`.
-        `batch`: how many waiting frames, of one source or several, the engine gains by taking at once."""
+        `batch`: how many waiting frames, of one source or several, the engine gains by taking at once.
+        `page`: a part for viewers. `shared`: those of `sinks` that sources added later write into too."""
         self.config = config
         self.info = info
         self.streams: dict[str, Stream] = {}
@@ -75,18 +97,29 @@ class Job:
         self.runtime = "loading"
         self.refused: Mapping[str, int] = {}
         self.pipeline = Pipeline()
+        self.began_ns: int | None = None
+        """time.monotonic_ns() when it began."""
         self.seconds = 0.0
+        self.companions: list[Companion] = []
+        self.shared = tuple(shared)
         self._open_engine = open_engine
-        self._class_ids = class_ids(config.classes, info.classes)
+        self._choice = choice_of(config, self.info)
+        self._segment: Segment | None = None
+        self._follow: Follow | None = None
+        self._page = page
         self._batch = batch
         self._limits: dict[str, Limited] = {}
         self._parts: dict[Sink, str] = {}
         self._unopened: set[Sink] = set()
         self._sink_meters: dict[str, dict[str, SinkMeter]] = {}
         self._live = any(self._drops(spec) for spec in config.sources)
-        self._several = len(config.sources) > 1
+        # A live run that can be given sources goes on without any; one over files ends with them.
+        live = self._live or not config.sources
+        self._stays_open = page is not None and live and not config.max_frames
+        self._several = len(config.sources) > 1 or self._stays_open
         # Of one camera that is off the user is told at once; of many, one must not be lost for ever.
-        self._waits = sum(map(is_live, config.sources)) > 1
+        self._waits = sum(map(is_live, config.sources)) > 1 or self._stays_open
+        self._followed: Output[Result]
         self._rendered: dict[str, Output[Result]] = {}
         self._connect(dict(zip(sinks, config.sources, strict=True)), sinks, batch)
 
@@ -98,13 +131,8 @@ class Job:
         The first failure, of a part or of `on_refresh`, is raised when every output is finished. Signals are
         handled only when called from the main thread.
         """
-        began = time.monotonic()
-        try:
-            with stop_on_signals(self.pipeline, DRAIN_SECONDS) as caught:
-                self.pipeline.run(on_refresh, refresh_seconds)
-        finally:
-            self.seconds = time.monotonic() - began
-            self.close()
+        with self._accompanied(), stop_on_signals(self.pipeline, DRAIN_SECONDS) as caught:
+            self.pipeline.run(on_refresh, refresh_seconds)
         return caught.exit_code or 0
 
     def results(self) -> Generator[Result, None, None]:
@@ -112,19 +140,80 @@ class Job:
 
         Leaving the loop early ends the run; its outputs hold what the loop has seen, and are finished.
         """
-        began = time.monotonic()
-        try:
+        with self._accompanied():
             yield from self.pipeline.results(list(self._rendered.values()), drain_s=DRAIN_SECONDS)
-        finally:
-            self.seconds = time.monotonic() - began
-            self.close()
+
+    @contextmanager
+    def _accompanied(self) -> Iterator[None]:
+        with ExitStack() as ending:
+            ending.callback(self.close)
+            began = time.monotonic()
+            self.began_ns = time.monotonic_ns()
+            for companion in self.companions:
+                companion.start()
+            try:
+                yield
+            finally:
+                self.seconds = time.monotonic() - began
 
     def close(self) -> None:
         """End it and finish its outputs, whether it ran or not. Idempotent. Raises SinkError."""
-        self.pipeline.close()
-        # The pipeline closes what its threads were given; the rest has nobody else.
-        unopened, self._unopened = self._unopened, set()
-        close_all(unopened)
+        with ExitStack() as ending:
+            for companion in self.companions:
+                ending.callback(companion.stop)
+            self.pipeline.close()
+            # The pipeline closes what its threads were given; the rest has nobody else.
+            unopened, self._unopened = self._unopened, set()
+            close_all(unopened)
+
+    # -- changes while it runs ---------------------------------------------------------------------
+
+    def add_source(self, source_id: str, spec: str, own: Sequence[Sink]) -> None:
+        """Add a source; it writes into the sinks `own` and those that are shared.
+
+        What it raises itself, later, is a failure of that source alone. Raises RuntimeError when the run is
+        ending; everything is then as it was.
+        """
+        sinks = [*own, *self.shared]
+        frames = self._add_source(source_id, spec, self._batch)
+        try:
+            self._add_render(source_id, spec, sinks, self._followed)
+            output = self._rendered[source_id]
+            for sink in sinks:
+                if sink in own:
+                    self._add_sink(sink, self._parts[sink])
+                else:
+                    self.pipeline.attach(self._parts[sink], [output])
+            self._show([output])
+            self.pipeline.attach("segment", [frames])
+        except BaseException:
+            self.remove_source(source_id)
+            raise
+
+    def remove_source(self, source_id: str) -> None:
+        """What it has captured reaches its outputs, which are finished. Raises UnknownSource, and
+        ConfigError when that takes longer than LEAVING_SECONDS."""
+        if source_id not in self.pipeline:
+            raise UnknownSource(source_id, self.streams)
+        if not self.pipeline.remove(source_id, timeout=LEAVING_SECONDS):
+            raise ConfigError(f"{source_id}: still handing over its last frames; try again")
+        self.streams = {i: stream for i, stream in self.streams.items() if i != source_id}
+        self.sources.pop(source_id, None)
+        self._limits.pop(source_id, None)
+        self._rendered.pop(source_id, None)
+        for part, meters in list(self._sink_meters.items()):
+            if meters.pop(source_id, None) and not meters and part not in self.pipeline:
+                del self._sink_meters[part]
+
+    def choose(self, config: RunConfig) -> None:
+        """Show other instances from now on: `score`, `double_iou` and `classes` of `config`. Raises
+        ConfigError, and nothing has changed."""
+        self._choice = choice_of(config, self.info)
+        self.config = config
+        if self._segment:
+            self._segment.use(self._choice)
+        if self._follow:
+            self._follow.use(tracker_config(self.config))
 
     @property
     def sinks(self) -> tuple[Sink, ...]:
@@ -144,8 +233,9 @@ class Job:
             capacity=depth,
             policy="block",
             source_of=_source_of_segmented,
+            stays_open=self._stays_open,
         )
-        followed = self.pipeline.add_stage(
+        self._followed = self.pipeline.add_stage(
             "track",
             self._open_follow,
             [segmented],
@@ -153,11 +243,23 @@ class Job:
             capacity=depth,
             policy="block",
             source_of=_source_of_result,
+            stays_open=self._stays_open,
         )
         for source_id, spec in specs.items():
-            self._add_render(source_id, spec, sinks[source_id], followed)
+            self._add_render(source_id, spec, sinks[source_id], self._followed)
+        for sink in self.shared:
+            self._part_of(sink, "")
         for sink, name in self._parts.items():
             self._add_sink(sink, name)
+        if self._page:
+            stays = self._stays_open
+            self.pipeline.add_sink(PAGE, self._page, [], on_error="isolate", stays_open=stays)
+            self._show(list(self._rendered.values()))
+
+    def _show(self, outputs: Sequence[Output[Result]]) -> None:
+        """Let the page see them: the newest result of each, holding up nobody."""
+        if self._page:
+            self.pipeline.attach(PAGE, [output.tap(capacity=1, policy="drop_oldest") for output in outputs])
 
     def _add_source(self, source_id: str, spec: str, batch: int) -> Output[Frame]:
         drops = self._drops(spec)
@@ -174,7 +276,7 @@ class Job:
     def _add_render(self, source_id: str, spec: str, sinks: Sequence[Sink], followed: Output[Result]) -> None:
         names = [self._part_of(sink, source_id) for sink in sinks]
         stream = Stream(spec, tuple(sinks), SourceMeter(), {name: SinkMeter() for name in names})
-        self.streams[source_id] = stream
+        self.streams = {**self.streams, source_id: stream}
         for name in names:
             self._sink_meters[name][source_id] = stream.sink_meters[name]
         needs_canvas = any(sink.needs_canvas for sink in sinks)
@@ -200,7 +302,8 @@ class Job:
             return Deliver(sink, meters)
 
         outputs = [self._rendered[source_id] for source_id in meters]
-        self.pipeline.add_sink(name, opened, outputs, on_error=self._on_error())
+        stays = self._stays_open and sink in self.shared
+        self.pipeline.add_sink(name, opened, outputs, on_error=self._on_error(), stays_open=stays)
 
     def _part_of(self, sink: Sink, source_id: str) -> str:
         """The name of the part that writes into `sink`: `video cam1`, or `jsonl` when sources share it."""
@@ -246,40 +349,30 @@ class Job:
     def _open_segment(self) -> Segment:
         engine = self._open_engine()
         self.runtime = engine.runtime
-        tracker = self._tracker_config()
-        least = tracker.low_score if tracker else self.config.score
-        segmenter = Segmenter(
-            engine,
-            score=least,
-            classes=self._class_ids,
-            max_batch=self._batch,
-            double_iou=self.config.double_iou,
-        )
+        segmenter = Segmenter(engine, max_batch=self._batch)
         self.refused = segmenter.refused
-        return Segment(segmenter, overlap=not self._live)
+        self._segment = Segment(segmenter, overlap=not self._live)
+        self._segment.use(self._choice)
+        return self._segment
 
     def _open_follow(self) -> Follow:
-        return Follow(
+        self._follow = Follow(
             self.info.classes,
-            self._tracker_config(),
+            tracker_config(self.config),
             lambda i: self.sources[i].fps,
             self._admit,
             self._note_rejected,
         )
+        self._follow.use(tracker_config(self.config))  # it may have changed while this one was unknown
+        return self._follow
 
     def _admit(self, source_id: str) -> bool:
         return source_id not in self._limits or self._limits[source_id].admit()
 
     def _note_rejected(self, source_id: str, tracker: Tracker) -> None:
         counts = {"rejected_frames": tracker.rejected_frames, "rejected_boxes": tracker.rejected_boxes}
-        self.streams[source_id].meter.rejected = counts
-
-    def _tracker_config(self) -> TrackerConfig | None:
-        asked = self.config.track
-        if not asked.enabled:
-            return None
-        config = TrackerConfig.for_score_threshold(self.config.score)
-        return replace(config, lost_seconds=asked.lost_seconds) if asked.lost_seconds else config
+        if source_id in self.streams:
+            self.streams[source_id].meter.rejected = counts
 
 
 def _source_of_segmented(item: Segmented) -> str:
@@ -288,16 +381,3 @@ def _source_of_segmented(item: Segmented) -> str:
 
 def _source_of_result(item: Result) -> str:
     return item.frame.source_id
-
-
-def class_ids(names: tuple[str, ...] | None, known: tuple[str, ...]) -> frozenset[int] | None:
-    """The ids of the classes called `names` among `known`; None for all. Raises ConfigError."""
-    if names is None:
-        return None
-    for name in names:
-        if name not in known:
-            listing = ", ".join(known) if len(known) <= 20 else f"{len(known)} classes, see streamseg engines"
-            hint = did_you_mean(name, known)
-            aside = f" ({hint})" if hint else ""
-            raise ConfigError(f"classes: the engine has no class {name!r}{aside}; it has {listing}")
-    return frozenset(known.index(name) for name in names)

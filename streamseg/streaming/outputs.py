@@ -19,7 +19,7 @@ from streamseg.sinks.video_sink import VideoSink
 from streamseg.sinks.window_sink import WindowSink
 from streamseg.streaming.config import OutputConfig
 
-__all__ = ["open_sinks", "planned_outputs", "written_paths"]
+__all__ = ["open_shared", "open_sinks", "own_sinks", "planned_outputs", "written_paths"]
 
 
 def planned_outputs(output: OutputConfig, ids: Sequence[str]) -> list[PlannedOutput]:
@@ -57,19 +57,28 @@ def open_sinks(
     refuse_collisions([*specs, *other_inputs], planned_outputs(output, ids))
     if output.summary and output.summary != "-":
         check_file_replaceable(Path(output.summary))
-    sinks: dict[str, list[Sink]] = {i: [] for i in ids}
-    if output.video:
-        sinks = {i: [VideoSink(_video_path(output.video, i, len(ids)))] for i in ids}
+    own = {i: own_sinks(output, i, len(ids)) for i in ids}
+    shared = open_shared(output, len(ids))
+    return {i: [*own[i], *shared] for i in ids}
+
+
+def own_sinks(output: OutputConfig, source_id: str, count: int) -> list[Sink]:
+    """What only one source of `count` writes. Raises ConfigError or SinkError."""
+    return [VideoSink(_video_path(output.video, source_id, count))] if output.video else []
+
+
+def open_shared(output: OutputConfig, count: int) -> list[Sink]:
+    """What all of `count` sources write. Raises ConfigError or SinkError."""
     shared: list[Sink] = []
     if output.jsonl:
         shared.append(JsonlSink(output.jsonl))
     if output.images:
-        shared.append(ImageSink(output.images, several_sources=len(ids) > 1))
+        shared.append(ImageSink(output.images, several_sources=count > 1))
     if output.show:
         shared.append(WindowSink())  # last: its window would outlive a complaint of the others
     if not shared and not output.video:
         shared.append(NullSink())
-    return {i: [*own, *shared] for i, own in sinks.items()}
+    return shared
 
 
 def _video_path(video: str, source_id: str, count: int) -> str:

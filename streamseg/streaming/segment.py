@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from streamseg.segmenter import Segmenter
 from streamseg.structures import Frame, Segmented
 
-__all__ = ["Segment"]
+__all__ = ["Choice", "Segment"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which instances are kept; as of `Segmenter`."""
+
+    score: float
+    classes: frozenset[int] | None
+    double_iou: float
 
 
 class Segment:
@@ -23,8 +32,18 @@ class Segment:
     def __init__(self, segmenter: Segmenter, *, overlap: bool = True) -> None:
         self._segmenter = segmenter
         self._overlap = overlap
+        self._asked: Choice | None = None
+        self._used: Choice | None = None
+
+    def use(self, choice: Choice) -> None:
+        """From the next batch on. From any thread."""
+        self._asked = choice
 
     def process(self, items: list[Frame]) -> Iterable[Segmented]:
+        asked = self._asked
+        if asked is not None and asked is not self._used:
+            self._segmenter.choose(asked.score, asked.classes, asked.double_iou)
+            self._used = asked
         work = self._segmenter.process if self._overlap else self._segmenter.segment
         return _stamped(work(items))
 

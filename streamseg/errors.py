@@ -25,6 +25,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from streamseg.source_state import SourceReason
+
 __all__ = [
     "CheckpointError",
     "ConfigError",
@@ -65,9 +67,15 @@ class UnknownSource(ConfigError):
 class SourceError(StreamsegError):
     exit_code = 3
 
+    def __init__(self, text: str, reason: SourceReason | None = None) -> None:
+        """`reason`: what kind of trouble, by which a live source decides when to try again."""
+        super().__init__(text)
+        self.reason: SourceReason | None = reason
+
 
 class SourceTimeout(SourceError):
-    pass
+    def __init__(self, text: str) -> None:
+        super().__init__(text, "timeout")
 
 
 class CorruptSource(SourceError):

@@ -52,6 +52,8 @@ class CaptureConfig(Section):
     """A camera or stream that does not answer for so long is an error at start, or waited for."""
     read_timeout_s: Seconds = 5.0
     """A stream that delivers no frame for so long is taken to be disconnected."""
+    stall_s: Seconds = 2.0
+    """A stream that delivers no frame for so long is called stalled; it is not given up yet."""
     transport: Literal["tcp", "udp"] = "tcp"
     """RTSP transport."""
     wait_for_source: bool | None = None

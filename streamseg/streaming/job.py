@@ -18,7 +18,7 @@ from typing import Protocol
 from streamseg.capture.open import SourceOptions, is_live, open_source
 from streamseg.capture.source import Source
 from streamseg.engine_contract import Engine, EngineInfo
-from streamseg.errors import ConfigError, UnknownSource
+from streamseg.errors import ConfigError, SourceError, UnknownSource
 from streamseg.overlay.painter import Painter
 from streamseg.pipeline.channel import Policy
 from streamseg.pipeline.output import Output
@@ -28,6 +28,7 @@ from streamseg.pipeline.signals import stop_on_signals
 from streamseg.pipeline.worker import OnError
 from streamseg.segmenter import Segmenter
 from streamseg.sinks.base import Sink, close_all
+from streamseg.source_state import SourceState
 from streamseg.streaming.choice import choice_of, tracker_config
 from streamseg.streaming.config import RunConfig
 from streamseg.streaming.deliver import DRAIN_SECONDS, Deliver
@@ -97,8 +98,7 @@ class Job:
         self.runtime = "loading"
         self.refused: Mapping[str, int] = {}
         self.pipeline = Pipeline()
-        self.began_ns: int | None = None
-        """time.monotonic_ns() when it began."""
+        self.began_ns = time.monotonic_ns()
         self.seconds = 0.0
         self.companions: list[Companion] = []
         self.shared = tuple(shared)
@@ -220,6 +220,19 @@ class Job:
         """Each once, in the order of their sources."""
         return tuple(self._parts)
 
+    def state_of(self, source_id: str) -> SourceState:
+        """How a source is doing now; from any thread, also before the run and after it. Raises KeyError."""
+        self.streams[source_id]
+        source = self.sources.get(source_id)
+        state = source.state if source else SourceState("connecting", since_ns=self.began_ns)
+        ended_ns = self.pipeline.ended_ns(source_id) if source_id in self.pipeline else None
+        if ended_ns is None:
+            return state
+        part = f"source {source_id!r}"
+        error = next((failure.error for failure in self.pipeline.failures if failure.part == part), None)
+        reason = error.reason if isinstance(error, SourceError) else None
+        return SourceState("ended", reason, str(error or ""), ended_ns, state.reconnects)
+
     # -- what it is made of ------------------------------------------------------------------------
 
     def _connect(self, specs: Mapping[str, str], sinks: Mapping[str, Sequence[Sink]], batch: int) -> None:
@@ -333,6 +346,7 @@ class Job:
         options = SourceOptions(
             open_timeout_s=asked.open_timeout_s,
             read_timeout_s=asked.read_timeout_s,
+            stall_s=asked.stall_s,
             transport=asked.transport,
             wait_for_source=self._waits if asked.wait_for_source is None else asked.wait_for_source,
             max_backoff_s=asked.max_backoff_s,

@@ -254,3 +254,14 @@ def test_one_of_several_sources_may_fail_without_the_others(clip, tmp_path):
         job.run()
     assert [r.frame.index for r in kept.results] == list(range(25))
     assert status_line(job).splitlines()[1].startswith("gone: stopped: ")
+
+
+def test_the_state_of_each_source_before_and_after_the_run(clip, tmp_path):
+    job = job_of({"sources": [str(clip), str(tmp_path / "gone.mp4")]})
+    assert [job.state_of(i).state for i in job.streams] == ["connecting", "connecting"]
+    with pytest.raises(SourceError):
+        job.run()
+    whole, gone = (job.state_of(i) for i in job.streams)
+    assert (whole.state, whole.reason, whole.detail) == ("ended", None, "")
+    assert (gone.state, gone.reason) == ("ended", "not_found")
+    assert gone.detail.endswith("gone.mp4: no such file")

@@ -173,7 +173,7 @@ def test_of_several_cameras_one_that_is_off_is_waited_for_and_alone_it_is_an_err
 
     def refresh():
         lines.append(status_line(job))
-        if lines[-1].count("disconnected: ") == 2:
+        if lines[-1].count("| connecting") == 2:
             job.pipeline.stop()
 
     assert job.run(0.01, refresh) == 0

@@ -19,11 +19,11 @@ from starlette.websockets import WebSocket
 
 from streamseg.errors import ConfigError, UnknownSource
 from streamseg.serving.contract import (
+    KeptInstances,
     NewSource,
     RunStatus,
     ServedRun,
     SourceStatus,
-    Thresholds,
 )
 from streamseg.serving.encoding import Kind
 from streamseg.serving.exposition import CONTENT_TYPE, exposition
@@ -92,10 +92,11 @@ class Api:
             Endpoint("GET", "/api/openapi.json", self._document, "This document", Answer("OpenAPI 3.1")),
             Endpoint("POST", "/api/session", self._open_session, "The token, in its header, for a cookie",
                      Answer("the cookie is set", 204), problems={401: "another token"}),
-            Endpoint("DELETE", "/api/session", self._close_session, "Leave", Answer("the cookie is void", 204)),
+            Endpoint("DELETE", "/api/session", self._close_session, "Leave",
+                     Answer("the cookie is void", 204)),
             Endpoint("GET", "/api/status", self._status, "The whole run", Answer("now", model=RunStatus)),
             Endpoint("PATCH", "/api/thresholds", self._set_thresholds, "Change what is shown", changed,
-                     body=Thresholds),
+                     body=KeptInstances),
             Endpoint("POST", sources, self._add, "Add a source",
                      Answer("it is there", 201, SourceStatus), body=NewSource),
             Endpoint("GET", one, self._source, "One source", Answer("now", model=SourceStatus),
@@ -233,7 +234,7 @@ class Api:
         self._hub.drop(source_id)
         return answer
 
-    async def _set_thresholds(self, request: Request, wanted: Thresholds) -> Response:
+    async def _set_thresholds(self, request: Request, wanted: KeptInstances) -> Response:
         return await self._changed(self._run.set_thresholds(wanted))
 
     async def _changed(self, change: Future[None]) -> Response:
@@ -264,7 +265,9 @@ class Api:
         if not bears(request.headers, self._token):
             return JSONResponse({"error": "this is not the token"}, 401)
         name = self._sessions.open()
-        answer.set_cookie(COOKIE, name, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+        answer.set_cookie(
+            COOKIE, name, httponly=True, samesite="strict", secure=request.url.scheme == "https"
+        )
         return answer
 
     async def _close_session(self, request: Request) -> Response:
@@ -275,7 +278,7 @@ class Api:
 
 
 class _Bell:
-    """A reader that waits."""
+    """A listener that waits."""
 
     def __init__(self) -> None:
         self.event = asyncio.Event()
@@ -294,4 +297,4 @@ async def _done(change: Future[ValueT]) -> ValueT:
         async with asyncio.timeout(_CHANGE_SECONDS):
             return await asyncio.wrap_future(change)
     except TimeoutError:
-        raise ConfigError(f"the change takes longer than {_CHANGE_SECONDS:g} s; look at /api/status") from None
+        raise ConfigError(f"the change takes more than {_CHANGE_SECONDS:g} s; see /api/status") from None

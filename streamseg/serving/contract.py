@@ -13,17 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from streamseg.source_state import SourceReason, StateName
 from streamseg.structures import Result
 
 __all__ = [
     "AgeQuantiles",
+    "KeptInstances",
     "NewSource",
     "Problem",
     "ResultView",
     "RunStatus",
     "ServedRun",
     "SourceStatus",
-    "Thresholds",
 ]
 
 
@@ -44,10 +45,13 @@ class SourceStatus(_Model):
     spec: str
     """What it is, without its secrets."""
     live: bool
-    state: str
-    """`connecting`, `live`, `stalled`, `reconnecting`, `ended` or `failed`."""
-    reason: str | None
-    """Why it is not live, in a sentence without secrets."""
+    state: StateName
+    state_seconds: float
+    """How long it has been in this state."""
+    reason: SourceReason | None
+    """Why it is not live, in a word."""
+    detail: str
+    """The same in a sentence; empty where there is nothing to say."""
     width: int | None
     height: int | None
     captured: int
@@ -61,7 +65,7 @@ class SourceStatus(_Model):
     """Since the last frame came out, or since the source was added."""
 
 
-class Thresholds(_Model):
+class KeptInstances(_Model):
     """What may be changed while it runs; a key that is left out stays as it is."""
 
     score: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -82,7 +86,7 @@ class RunStatus(_Model):
     """How long it has run."""
     classes: tuple[str, ...]
     """What the engine knows."""
-    thresholds: Thresholds
+    thresholds: KeptInstances
     sources: tuple[SourceStatus, ...]
     notice: str | None
     """What last went wrong with the configuration file, if anything did."""
@@ -119,7 +123,7 @@ class ServedRun(Protocol):
 
     def remove_source(self, source_id: str) -> Future[None]: ...
 
-    def set_thresholds(self, thresholds: Thresholds) -> Future[None]: ...
+    def set_thresholds(self, thresholds: KeptInstances) -> Future[None]: ...
 
 
 class ResultView(Protocol):

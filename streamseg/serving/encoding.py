@@ -1,4 +1,4 @@
-"""Results → what goes to viewers. Tested in tests/serving/test_hub.py."""
+"""Results → what goes to viewers. Tested in tests/serving/test_live.py."""
 
 from __future__ import annotations
 

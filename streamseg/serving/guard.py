@@ -1,4 +1,4 @@
-"""Who may talk to the server: names in Host, pages in Origin, the token. Tested in tests/serving/test_guard.py."""
+"""Who may talk to the server: names in Host, pages in Origin, the token."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Guard:
 
     Host: a bare IP address and `localhost` are let through, another name only if listed. A page that
     rebinds its own name to this machine comes with that name. Origin, where a browser sends one: must be the
-    host itself. Token, where there is one: `Authorization: Bearer …` or a session's cookie, never the address.
+    host itself. Token, where there is one: `Authorization: Bearer …` or a session's cookie.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 The pipeline's thread writes and never waits; everything else happens in the server's event loop. What one
 side leaves for the other is a single reference, replaced whole, so no lock is needed.
+Tested in tests/serving/test_live.py.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from streamseg.serving.contract import ResultView
 from streamseg.serving.encoding import Encoder, Kind
 from streamseg.structures import Result
 
-__all__ = ["Encoded", "Hub", "Reader"]
+__all__ = ["Encoded", "Hub", "Listener"]
 
 _STALE_SECONDS = 0.5
-"""A source from which nothing came for so long is encoded by the loop: the pipeline's thread will not."""
+"""What is older than the newest by so much is not sent any more. A source from which nothing came for so long
+is encoded by the loop: the pipeline's thread will not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,11 @@ class Encoded:
 
     number: int
     """Of its result; grows within a source."""
+    captured_ns: int
     data: bytes
 
 
-class Reader(Protocol):
+class Listener(Protocol):
     """Who wants to hear that something was encoded."""
 
     def wake(self) -> None: ...
@@ -43,7 +46,7 @@ class _Slot:
     newest: tuple[int, Result] | None = None
     wanted: frozenset[Kind] = frozenset()
     encoded: dict[Kind, Encoded] = field(default_factory=dict)
-    readers: dict[Reader, None] = field(default_factory=dict)
+    listeners: dict[Listener, None] = field(default_factory=dict)
     waking: bool = False
 
 
@@ -62,7 +65,7 @@ class Hub:
     # -- the pipeline's thread ---------------------------------------------------------------------
 
     def write(self, result: Result) -> None:
-        """Keep it as the newest of its source; encode it if a reader can take it."""
+        """Keep it as the newest of its source; encode it if a listener can take it."""
         slot = self._slot(result.frame.source_id)
         number = slot.newest[0] + 1 if slot.newest else 1
         slot.newest = number, result
@@ -80,7 +83,9 @@ class Hub:
     def _encode(self, encoder: Encoder, slot: _Slot, number: int, result: Result) -> None:
         self.encodings += 1
         done = encoder.encode(result, slot.wanted)
-        slot.encoded = slot.encoded | {kind: Encoded(number, data) for kind, data in done.items()}
+        slot.encoded = slot.encoded | {
+            kind: Encoded(number, result.frame.captured_ns, data) for kind, data in done.items()
+        }
 
     def _announce(self, source_id: str, slot: _Slot) -> None:
         if self._loop is not None and not slot.waking:
@@ -99,23 +104,23 @@ class Hub:
         if slot is None:
             return
         slot.waking = False
-        slot.wanted = frozenset()  # readers that can take more say so again
-        for reader in list(slot.readers):
-            reader.wake()
+        slot.wanted = frozenset()  # listeners that can take more say so again
+        for listener in list(slot.listeners):
+            listener.wake()
 
-    def join(self, source_id: str, reader: Reader) -> None:
-        """Wake `reader` when something of this source has been encoded."""
-        self._slot(source_id).readers[reader] = None
+    def join(self, source_id: str, listener: Listener) -> None:
+        """Wake `listener` when something of this source has been encoded."""
+        self._slot(source_id).listeners[listener] = None
 
-    def leave(self, source_id: str, reader: Reader) -> None:
+    def leave(self, source_id: str, listener: Listener) -> None:
         if source_id in self._slots:
-            self._slots[source_id].readers.pop(reader, None)
+            self._slots[source_id].listeners.pop(listener, None)
 
     def drop(self, source_id: str) -> None:
         """The source is gone, with its last picture."""
         slot = self._slots.pop(source_id, None)
-        for reader in list(slot.readers) if slot else ():
-            reader.wake()
+        for listener in list(slot.listeners) if slot else ():
+            listener.wake()
 
     def newest(self, source_id: str) -> Result | None:
         """The last result of a source."""
@@ -125,13 +130,13 @@ class Hub:
     def take(self, source_id: str, kind: Kind, after: int) -> Encoded | None:
         """What was encoded later than number `after`; None asks for the next to be encoded.
 
-        For a source that the reader has joined; None for ever when it is gone.
+        For a source that the listener has joined; None for ever when it is gone.
         """
         slot = self._slots.get(source_id)
         if slot is None:
             return None
         found = slot.encoded.get(kind)
-        if found and found.number > after:
+        if found and found.number > after and slot.newest and _is_news(found, slot.newest[1]):
             return found
         slot.wanted |= {kind}
         if slot.newest and slot.newest[0] > after and _silent(slot.newest[1]):
@@ -149,6 +154,11 @@ class Hub:
 
     def _slot(self, source_id: str) -> _Slot:
         return self._slots.setdefault(source_id, _Slot())
+
+
+def _is_news(found: Encoded, newest: Result) -> bool:
+    """Not from when somebody last watched."""
+    return newest.frame.captured_ns - found.captured_ns < _STALE_SECONDS * 1e9
 
 
 def _silent(result: Result) -> bool:

@@ -23,7 +23,7 @@ def plain_page(status: RunStatus) -> str:
 
 def _card(source: SourceStatus) -> str:
     name = escape(source.id)
-    why = f": {escape(source.reason)}" if source.reason else ""
+    why = f": {escape(source.detail)}" if source.detail else ""
     return (
         f'<article class="card"><h2>{name}</h2><p>{escape(source.state)}{why}</p>'
         f'<img class="moving" alt="live picture of {name}" '

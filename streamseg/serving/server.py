@@ -1,4 +1,4 @@
-"""The server: its socket, its event loop, its end. Tested in tests/serving/test_server.py."""
+"""The server: its socket, its event loop, its end. Tested in tests/serving/test_live.py."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ def bound_socket(address: str) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         listener.bind((host, port))
+        listener.listen(MOST_CONNECTIONS)  # who comes before the server does waits
     except OSError as error:
         listener.close()
         raise ConfigError(f"serve.address {address}: cannot listen there ({error.strerror})") from error

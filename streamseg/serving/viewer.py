@@ -1,7 +1,8 @@
 """One WebSocket viewer: gets the newest of each thing it watches, as fast as it takes it and no faster.
 
-Every message is numbered and the viewer acknowledges it when it is drawn. Of one key (a source, or `state`) at
-most two are under way, so that neither the network's buffers nor the browser's queue fill with old pictures.
+Every message is numbered and the viewer acknowledges it when it is drawn. Of one key (a source, or `state`)
+at most two are under way, so that neither the network's buffers nor the browser's queue fill with old
+pictures. Tested in tests/serving/test_live.py.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class Viewer:
                 self._number += 1
                 feed.under_way += 1
                 self._under_way[self._number] = feed, len(data)
+                self._bell.set()  # once more: asking in vain is what has the next one encoded
                 await self._socket.send_bytes(self._number.to_bytes(4, "little") + data)
 
     def _due(self) -> Iterator[tuple[_Feed, bytes]]:

@@ -100,7 +100,7 @@ class ServeConfig(Section):
     token_file: Name | None = None
     """File whose one line is the token; wanted where others than this machine can reach the address."""
     hosts: tuple[Name, ...] = ()
-    """Names in the browser's address bar under which it may be reached, besides IP addresses and localhost."""
+    """Names under which browsers may reach it, besides IP addresses and localhost."""
     folders: tuple[Name, ...] = ()
     """Where files lie that may be added as sources through the API; none when left out."""
     healthy_seconds: Seconds = 30.0

@@ -40,7 +40,7 @@ class Follow:
         self._trackers: dict[str, Tracker] = {}
 
     def use(self, config: TrackerConfig | None) -> None:
-        """From the next frame on; tracks go on. From any thread."""
+        """From the next frame on; tracks of what scores enough go on. From any thread."""
         self._config = config
 
     def process(self, items: list[Segmented]) -> Iterable[Result]:
@@ -59,9 +59,15 @@ class Follow:
         if config is None:
             return item, Tracks.untracked(instances)
         tracker = self._tracker_of(frame.source_id, config)
+        raised = tracker.config.high_score < config.high_score
+        if tracker.config.high_score != config.high_score:
+            tracker.config = replace(tracker.config, high_score=config.high_score, low_score=config.low_score)
         tracks = tracker.update(instances, frame.pts_seconds)
         self._note(frame.source_id, tracker)
-        keep = (instances.score >= config.high_score) | (tracks.id >= 0)
+        strong = instances.score >= config.high_score
+        if raised:  # what would not begin a track any more must not live on by an older one
+            tracker.end(tracks.id[~strong])
+        keep = strong if raised else strong | (tracks.id >= 0)
         if keep.all():
             return item, tracks
         kept = np.flatnonzero(keep)
@@ -72,9 +78,6 @@ class Follow:
         tracker = self._trackers.get(source_id)
         if tracker is None:
             tracker = self._trackers[source_id] = self._new_tracker(config, source_id)
-        elif tracker.config.high_score != config.high_score:
-            thresholds = {"high_score": config.high_score, "low_score": config.low_score}
-            tracker.config = replace(tracker.config, **thresholds)
         return tracker
 
     def _new_tracker(self, config: TrackerConfig, source_id: str) -> Tracker:

@@ -12,8 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Protocol
 
 from streamseg.capture.open import SourceOptions, is_live, open_source
 from streamseg.capture.source import Source
@@ -37,10 +35,11 @@ from streamseg.streaming.limited import Limited
 from streamseg.streaming.meter import SinkMeter, SourceMeter
 from streamseg.streaming.render import Render
 from streamseg.streaming.segment import Segment
+from streamseg.streaming.stream import Companion, Stream
 from streamseg.structures import Frame, Result, Segmented
 from streamseg.tracking.tracker import Tracker
 
-__all__ = ["Companion", "Job", "Stream"]
+__all__ = ["Job"]
 
 LIVE_DEPTH = 1  # behind the mailbox of a live source a queue would only add age
 LIVE_SINK_DEPTH = 4  # frames that a sink may fall behind for a moment without losing one
@@ -49,26 +48,6 @@ PAGE = "page"
 """The part that shows results to viewers; no output, so what it skips is not counted as lost."""
 LEAVING_SECONDS = 15.0
 """How long a source that is removed may take to hand over what it captured."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Stream:
-    """What belongs to one source of a job."""
-
-    spec: str
-    sinks: tuple[Sink, ...]
-    meter: SourceMeter
-    sink_meters: Mapping[str, SinkMeter]
-    """By the name of the sink's part in the pipeline."""
-
-
-class Companion(Protocol):
-    """Something beside the pipeline that lives as long as the run: a server."""
-
-    def start(self) -> None: ...
-
-    def stop(self) -> None:
-        """Also when it was never started."""
 
 
 class Job:
@@ -205,6 +184,10 @@ class Job:
             if meters.pop(source_id, None) and not meters and part not in self.pipeline:
                 del self._sink_meters[part]
 
+    def arrange(self, order: Sequence[str]) -> None:
+        """List the sources in this order."""
+        self.streams = {source_id: self.streams[source_id] for source_id in order}
+
     def choose(self, config: RunConfig) -> None:
         """Show other instances from now on: `score`, `double_iou` and `classes` of `config`. Raises
         ConfigError, and nothing has changed."""
@@ -288,7 +271,8 @@ class Job:
 
     def _add_render(self, source_id: str, spec: str, sinks: Sequence[Sink], followed: Output[Result]) -> None:
         names = [self._part_of(sink, source_id) for sink in sinks]
-        stream = Stream(spec, tuple(sinks), SourceMeter(), {name: SinkMeter() for name in names})
+        meters = {name: SinkMeter() for name in names}
+        stream = Stream(spec, tuple(sinks), SourceMeter(), meters, time.monotonic_ns())
         self.streams = {**self.streams, source_id: stream}
         for name in names:
             self._sink_meters[name][source_id] = stream.sink_meters[name]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,15 @@ from typing import Any
 from streamseg.addresses import printable, shown
 from streamseg.engines.cards import bundled_card
 from streamseg.files import write_failure, write_json
-from streamseg.metrics import LatencyQuantiles, RecentQuantiles
-from streamseg.pipeline.channel import ChannelStats
+from streamseg.metrics import LatencyQuantiles
 from streamseg.sinks.base import counters_of
+from streamseg.streaming.counts import Links, counts_of, recent_ages
 from streamseg.streaming.job import Job
 from streamseg.streaming.meter import ages_of
 from streamseg.streaming.outputs import written_paths
 from streamseg.version import __version__
 
 __all__ = ["headline", "status_line", "summary", "write_summary"]
-
-Links = Callable[[str], Mapping[str, ChannelStats]]
-"""Of a part, its channels; each is read once a refresh, however many sources share the part."""
 
 
 def headline(job: Job) -> str:
@@ -55,8 +52,8 @@ def _source_line(job: Job, source_id: str, links: Links, failures: Mapping[str, 
     if failed := failures.get(f"source {source_id!r}"):
         return f"{name}: stopped: {failed}"
     stream = job.streams[source_id]
-    counts = _counts(job, source_id, links)
-    recent = RecentQuantiles.merged(meter.recent for meter in stream.sink_meters.values()).snapshot()
+    counts = counts_of(job, source_id, links)
+    recent = recent_ages(job, source_id)
     line = (
         f"{name}: {counts['delivered']} frames, {stream.meter.rate.recent_per_second():.1f} fps, "
         f"age {recent['p50_ms']:.0f} ms (p99 {recent['p99_ms']:.0f}), {counts['overrun']} dropped, "
@@ -72,23 +69,6 @@ def _source_line(job: Job, source_id: str, links: Links, failures: Mapping[str, 
     if state.detail:
         line += f" | {state.state} {state.seconds():.0f} s: {state.detail}"
     return line
-
-
-def _counts(job: Job, source_id: str, links: Links) -> dict[str, int]:
-    """Frames captured; delivered, to the sink that got fewest; and lost on the way: `overrun` where the next
-    part was slower, `unfinished` at the end."""
-    mailbox = links("segment")[f"{source_id} → segment"]
-    meters = job.streams[source_id].sink_meters
-    part = min(meters, key=lambda name: meters[name].written.value)
-    delivered = meters[part].written.value
-    behind = [*links(f"render {source_id}").values(), links(part)[f"render {source_id} → {part}"]]
-    overrun = mailbox.overrun + sum(stats.overrun for stats in behind)
-    return {
-        "captured": mailbox.offered,
-        "delivered": delivered,
-        "overrun": overrun,
-        "unfinished": mailbox.offered - overrun - delivered,
-    }
 
 
 def summary(job: Job) -> dict[str, Any]:
@@ -117,7 +97,7 @@ def summary(job: Job) -> dict[str, Any]:
 
 
 def _source_summary(job: Job, source_id: str, links: Links) -> dict[str, Any]:
-    counts = _counts(job, source_id, links)
+    counts = counts_of(job, source_id, links)
     stream = job.streams[source_id]
     return {
         "spec": shown(stream.spec),

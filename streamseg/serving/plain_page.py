@@ -17,7 +17,7 @@ def plain_page(status: RunStatus) -> str:
 <html lang="en"><meta charset="utf-8"><title>streamseg</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="stylesheet" href="/page/style.css">
-<header><h1>streamseg</h1><p>{escape(status.engine)} on {escape(status.runtime)}</p></header>
+<header class="top"><h1>streamseg</h1><p>{escape(status.engine)} on {escape(status.runtime)}</p></header>
 <main class="grid">{cards}</main></html>"""
 
 

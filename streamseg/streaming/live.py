@@ -28,7 +28,7 @@ from streamseg.streaming.control import Control
 from streamseg.streaming.job import Job
 from streamseg.structures import Result
 
-__all__ = ["LivePage"]
+__all__ = ["LivePage", "PageView"]
 
 _SHORTEST_TOKEN = 16
 
@@ -42,7 +42,7 @@ class LivePage:
         host, _ = split_host_port(address)
         self._config = config
         self._token = _token(config.token_file, host)
-        self._hub = Hub(_View)
+        self.hub = Hub(PageView)
         self._listener = bound_socket(address)
 
     @property
@@ -53,15 +53,15 @@ class LivePage:
 
     def part(self) -> _PagePart:
         """The pipeline's part that sees every result."""
-        return _PagePart(self._hub)
+        return _PagePart(self.hub)
 
     def serve(self, job: Job, file: ConfigFile) -> None:
         """Serve `job`, for as long as it runs."""
         control = Control(job, file)
         config = self._config
         names = (*config.hosts, split_host_port(config.address or "")[0])
-        api = Api(control, self._hub, token=self._token, hosts=names, healthy_seconds=config.healthy_seconds)
-        job.companions += [control, _Serving(Server(api, self._hub, self._listener))]
+        api = Api(control, self.hub, token=self._token, hosts=names, healthy_seconds=config.healthy_seconds)
+        job.companions += [control, _Serving(Server(api, self.hub, self._listener))]
 
     def close(self) -> None:
         """Free the address of a page that is not to be served."""
@@ -98,7 +98,7 @@ class _PagePart:
     def close(self) -> None: ...
 
 
-class _View:
+class PageView:
     """How a viewer is told of a result: as a line of JSON Lines, and as the overlay draws it."""
 
     def __init__(self) -> None:

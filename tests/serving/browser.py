@@ -45,7 +45,9 @@ class Browser:
             time.sleep(0.05)
         port, path = port_file.read_text().split()
         address = f"ws://127.0.0.1:{port}{path}"
-        self._socket = self._ending.enter_context(connect(address, max_size=None, proxy=None))
+        self._socket = self._ending.enter_context(
+            connect(address, max_size=None, proxy=None, close_timeout=0.5)
+        )
         targets = self._send("Target.getTargets")["targetInfos"]
         page = next(one["targetId"] for one in targets if one["type"] == "page")
         attached = self._send("Target.attachToTarget", targetId=page, flatten=True)

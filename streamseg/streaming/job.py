@@ -80,6 +80,8 @@ class Job:
         self.began_ns = time.monotonic_ns()
         self.seconds = 0.0
         self.companions: list[Companion] = []
+        self.address: str | None = None
+        """Of its live page."""
         self.shared = tuple(shared)
         self._open_engine = open_engine
         self._choice = choice_of(config, self.info)

@@ -61,6 +61,7 @@ class LivePage:
         config = self._config
         names = (*config.hosts, split_host_port(config.address or "")[0])
         api = Api(control, self.hub, token=self._token, hosts=names, healthy_seconds=config.healthy_seconds)
+        job.address = self.address
         job.companions += [control, _Serving(Server(api, self.hub, self._listener))]
 
     def close(self) -> None:

@@ -37,6 +37,8 @@ def headline(job: Job) -> str:
             f"bundled, mask AP {100 * card['mask_ap']:.1f} on {card['images']} images it never saw; "
             "for a stronger engine: streamseg export, then --engine FILE.onnx"
         )
+    if job.address:
+        lines.append(f"live page {job.address}")
     return "\n".join(lines)
 
 

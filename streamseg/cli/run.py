@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streamseg.cli.options import PRECISION_HELP, RUNTIME_HELP, CacheFolder
+from streamseg.cli.options import PRECISION_HELP, RUNTIME_HELP, CacheFolder, seconds_from_text
 from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 
@@ -43,6 +43,9 @@ def run(
     max_frames: Annotated[int | None, option("Stop after so many frames.", "--max-frames")] = None,
     trail: Annotated[float | None, option("Trail behind each object, seconds.", "--trail")] = None,
     drop: Annotated[str | None, option("auto, oldest or never.", "--drop")] = None,
+    max_age: Annotated[
+        str | None, option("Live: no older result reaches an output; 150ms.", "--max-age")
+    ] = None,
     summary: Annotated[str | None, option("Write the summary as JSON; - is stdout.", "--summary")] = None,
     allow_failed: Annotated[
         bool | None, option("Run an engine that certify failed.", "--allow-failed-certificate")
@@ -71,6 +74,7 @@ def run(
         "max_frames": max_frames,
         "drop": drop,
         "serve": {"address": serve, "token_file": token_file},
+        "max_age_s": seconds_from_text("--max-age", max_age),
     }
     file = ConfigFile(config, _given(flags))
     with shown_on_stderr() as watcher:

@@ -8,6 +8,7 @@ from streamseg.masks.doubles import without_doubles
 from streamseg.masks.frame_masks import FrameMasks, area, full_frame, polygons, region, rle
 from streamseg.masks.regions import Region, contours, polygons_from_region
 from streamseg.masks.rle import Rle
+from streamseg.masks.shifted import shifted
 from streamseg.masks.soft import THRESHOLD, BoxGrids, Masks
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "polygons_from_region",
     "region",
     "rle",
+    "shifted",
     "tight_crops",
     "without_doubles",
 ]

@@ -14,7 +14,7 @@ from typing import Any
 from streamseg.addresses import printable
 from streamseg.errors import SinkError
 from streamseg.files import check_file_writable, is_pipe, write_failure
-from streamseg.structures import Result
+from streamseg.structures import STAGES, Result
 
 __all__ = ["SCHEMA_VERSION", "JsonlSink", "record"]
 
@@ -113,15 +113,27 @@ def _open_pipe(path: Path) -> int:
 def record(result: Result, wall_minus_monotonic_ns: int) -> dict[str, Any]:
     """One line as a dictionary: boxes in frame pixels, `age_ms` from capture until now."""
     frame = result.frame
+    now_ns = time.monotonic_ns()
+    captured_ns = frame.captured_ns + wall_minus_monotonic_ns if frame.utc_ns is None else frame.utc_ns
+    recent = result.recent_age_ms
     return {
         "schema": SCHEMA_VERSION,
         "source": frame.source_id,
         "index": frame.index,
         "pts": round(frame.pts_seconds, 6),
-        "captured": _iso_utc(frame.captured_ns + wall_minus_monotonic_ns),
-        "age_ms": round((time.monotonic_ns() - frame.captured_ns) / 1e6, 1),
+        "captured": _iso_utc(captured_ns),
+        "captured_from": frame.utc_from,
+        "processed": _iso_utc(now_ns + wall_minus_monotonic_ns),
+        "age_ms": round((now_ns - frame.captured_ns) / 1e6, 1),
+        "stage_ms": {stage: _stage_ms(result, stage) for stage in STAGES},
+        "recent_age_ms": [round(quantile, 1) for quantile in recent] if recent else None,
+        "coasted": result.coasted,
         "instances": _instances(result),
     }
+
+
+def _stage_ms(result: Result, stage: str) -> float | None:
+    return None if getattr(result.stamps, stage) is None else round(result.age_ms(stage), 1)
 
 
 def _instances(result: Result) -> list[dict[str, Any]]:

@@ -16,18 +16,20 @@ Links = Callable[[str], Mapping[str, ChannelStats]]
 
 def counts_of(job: Job, source_id: str, links: Links) -> dict[str, int]:
     """Frames captured; delivered, to the sink that got fewest; and lost on the way: `overrun` where the next
-    part was slower, `unfinished` at the end."""
+    part was slower, `too_old` where `max_age_s` forbade to deliver them, `unfinished` at the end."""
     mailbox = links("segment")[f"{source_id} → segment"]
     meters = job.streams[source_id].sink_meters
     part = min(meters, key=lambda name: meters[name].written.value)
     delivered = meters[part].written.value
     behind = [*links(f"render {source_id}").values(), links(part)[f"render {source_id} → {part}"]]
     overrun = mailbox.overrun + sum(stats.overrun for stats in behind)
+    too_old = job.streams[source_id].meter.too_old.value + meters[part].too_old.value
     return {
         "captured": mailbox.offered,
         "delivered": delivered,
         "overrun": overrun,
-        "unfinished": mailbox.offered - overrun - delivered,
+        "too_old": too_old,
+        "unfinished": mailbox.offered - overrun - too_old - delivered,
     }
 
 

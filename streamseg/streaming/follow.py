@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from streamseg.streaming.coast import Coast
 from streamseg.structures import Result, Segmented, Tracks
 from streamseg.tracking.config import TrackerConfig
 from streamseg.tracking.tracker import Tracker
@@ -38,6 +39,7 @@ class Follow:
         self._admit = admit
         self._note = note
         self._trackers: dict[str, Tracker] = {}
+        self._coast = Coast()
 
     def use(self, config: TrackerConfig | None) -> None:
         """From the next frame on; tracks of what scores enough go on. From any thread."""
@@ -50,7 +52,13 @@ class Follow:
             kept, tracks = self._followed(item)
             stamps = replace(item.stamps, track=time.monotonic_ns())
             yield Result(
-                item.frame, kept.instances, tracks, self._class_names, stamps=stamps, stuff=kept.stuff
+                item.frame,
+                kept.instances,
+                tracks,
+                self._class_names,
+                stamps=stamps,
+                stuff=kept.stuff,
+                coasted=item.coasted,
             )
 
     def _followed(self, item: Segmented) -> tuple[Segmented, Tracks]:
@@ -59,6 +67,14 @@ class Follow:
         if config is None:
             return item, Tracks.untracked(instances)
         tracker = self._tracker_of(frame.source_id, config)
+        if item.coasted:
+            return self._coast.moved(item, tracker)
+        shown = self._shown(item, tracker, config)
+        self._coast.remember(*shown)
+        return shown
+
+    def _shown(self, item: Segmented, tracker: Tracker, config: TrackerConfig) -> tuple[Segmented, Tracks]:
+        frame, instances = item.frame, item.instances
         raised = tracker.config.high_score < config.high_score
         if tracker.config.high_score != config.high_score:
             tracker.config = replace(tracker.config, high_score=config.high_score, low_score=config.low_score)
@@ -91,6 +107,7 @@ class Follow:
     def forget(self, source: str) -> None:
         """Free what was kept of a source that has ended."""
         self._trackers.pop(source, None)
+        self._coast.forget(source)
 
     def close(self) -> None:
         self._trackers.clear()

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
-from streamseg.capture.open import SourceOptions, is_live, open_source
+from streamseg.capture.open import is_live, open_source
 from streamseg.capture.source import Source
 from streamseg.engine_contract import Engine, EngineInfo
 from streamseg.errors import ConfigError, SourceError, UnknownSource
@@ -29,19 +29,22 @@ from streamseg.sinks.base import Sink, close_all
 from streamseg.source_state import SourceState
 from streamseg.streaming.choice import choice_of, tracker_config
 from streamseg.streaming.config import RunConfig
+from streamseg.streaming.contract import LatencyContract
 from streamseg.streaming.deliver import DRAIN_SECONDS, Deliver
 from streamseg.streaming.follow import Follow
 from streamseg.streaming.limited import Limited
 from streamseg.streaming.meter import SinkMeter, SourceMeter
 from streamseg.streaming.render import Render
 from streamseg.streaming.segment import Segment
-from streamseg.streaming.stream import Companion, Stream
+from streamseg.streaming.stream import Companion, Stream, check_names, options_of
 from streamseg.structures import Frame, Result, Segmented
 from streamseg.tracking.tracker import Tracker
 
 __all__ = ["Job"]
 
 LIVE_DEPTH = 1  # behind the mailbox of a live source a queue would only add age
+# Where results are moved past the engine, two come at once: what was moved right behind what was found.
+COASTED_DEPTH = 2
 LIVE_SINK_DEPTH = 4  # frames that a sink may fall behind for a moment without losing one
 FILE_DEPTH = 2
 PAGE = "page"
@@ -102,6 +105,7 @@ class Job:
         self._waits = sum(map(is_live, config.sources)) > 1 or self._stays_open
         self._followed: Output[Result]
         self._rendered: dict[str, Output[Result]] = {}
+        check_names(config.capture.per_source, sinks)
         self._connect(dict(zip(sinks, config.sources, strict=True)), sinks, batch)
 
     # -- what runs ---------------------------------------------------------------------------------
@@ -232,6 +236,7 @@ class Job:
             policy="block",
             source_of=_source_of_segmented,
             stays_open=self._stays_open,
+            window_s=self.config.engine.batch_window_s,
         )
         self._followed = self.pipeline.add_stage(
             "track",
@@ -273,13 +278,16 @@ class Job:
 
     def _add_render(self, source_id: str, spec: str, sinks: Sequence[Sink], followed: Output[Result]) -> None:
         names = [self._part_of(sink, source_id) for sink in sinks]
-        meters = {name: SinkMeter() for name in names}
+        promised_s = self.config.max_age_s if self._drops(spec) else None
+        meters = {name: SinkMeter(promised_s) for name in names}
         stream = Stream(spec, tuple(sinks), SourceMeter(), meters, time.monotonic_ns())
         self.streams = {**self.streams, source_id: stream}
         for name in names:
             self._sink_meters[name][source_id] = stream.sink_meters[name]
         needs_canvas = any(sink.needs_canvas for sink in sinks)
         policy = self._policy(spec)
+        live_depth = LIVE_DEPTH if promised_s is None else COASTED_DEPTH
+        depth = FILE_DEPTH if policy == "block" else live_depth
         self._rendered[source_id] = self.pipeline.add_stage(
             f"render {source_id}",
             lambda: Render(
@@ -287,7 +295,7 @@ class Job:
                 stream.meter,
                 status_line=self.config.overlay.status,
             ),
-            [followed.of(source_id, capacity=LIVE_DEPTH if policy != "block" else FILE_DEPTH, policy=policy)],
+            [followed.of(source_id, capacity=depth, policy=policy)],
             capacity=LIVE_SINK_DEPTH if policy != "block" else FILE_DEPTH,
             policy=policy,
             on_error=self._on_error(),
@@ -328,17 +336,7 @@ class Job:
         return self.config.drop == "oldest" or (self.config.drop == "auto" and is_live(spec))
 
     def _open_source(self, source_id: str, spec: str) -> Source | Limited:
-        asked = self.config.capture
-        options = SourceOptions(
-            open_timeout_s=asked.open_timeout_s,
-            read_timeout_s=asked.read_timeout_s,
-            stall_s=asked.stall_s,
-            transport=asked.transport,
-            wait_for_source=self._waits if asked.wait_for_source is None else asked.wait_for_source,
-            max_backoff_s=asked.max_backoff_s,
-            size_hw=(asked.size[1], asked.size[0]) if asked.size else None,
-            fps=asked.fps,
-        )
+        options = options_of(self.config.capture.of(source_id), waits=self._waits)
         source = self.sources[source_id] = open_source(spec, source_id, options)
         if not self.config.max_frames:
             return source
@@ -351,9 +349,21 @@ class Job:
         self.runtime = engine.runtime
         segmenter = Segmenter(engine, max_batch=self._batch)
         self.refused = segmenter.refused
-        self._segment = Segment(segmenter, overlap=not self._live)
+        self._segment = Segment(segmenter, overlap=not self._live, contract=self._contract())
         self._segment.use(self._choice)
         return self._segment
+
+    def _contract(self) -> LatencyContract | None:
+        promised_s = self.config.max_age_s
+        if promised_s is None or not self._live:
+            return None
+        return LatencyContract(
+            promised_s, lambda i: self.streams[i].meter, self._too_late, coasts=self.config.track.enabled
+        )
+
+    def _too_late(self, source_id: str) -> int:
+        """Results that the sink which lost most did not get for their age."""
+        return max(meter.too_old.value for meter in self.streams[source_id].sink_meters.values())
 
     def _open_follow(self) -> Follow:
         self._follow = Follow(

@@ -58,7 +58,8 @@ def _source_line(job: Job, source_id: str, links: Links, failures: Mapping[str, 
     recent = recent_ages(job, source_id)
     line = (
         f"{name}: {counts['delivered']} frames, {stream.meter.rate.recent_per_second():.1f} fps, "
-        f"age {recent['p50_ms']:.0f} ms (p99 {recent['p99_ms']:.0f}), {counts['overrun']} dropped, "
+        f"age {recent['p50_ms']:.0f} ms (p95 {recent['p95_ms']:.0f}, p99 {recent['p99_ms']:.0f}), "
+        f"{counts['overrun'] + counts['too_old']} dropped, "
         f"{job.runtime}"
     )
     broken = [part for part in stream.sink_meters if f"sink {part!r}" in failures]
@@ -108,6 +109,7 @@ def _source_summary(job: Job, source_id: str, links: Links) -> dict[str, Any]:
         "dropped": counts,
         "fps": round(stream.meter.rate.per_second, 3),
         "age_ms": LatencyQuantiles.merged(m.ages for m in stream.sink_meters.values()).snapshot(),
+        "recent_age_ms": recent_ages(job, source_id),
         "sinks": {name: meter.written.value for name, meter in stream.sink_meters.items()},
         "reconnects": 0,
         "repaired_pts": 0,

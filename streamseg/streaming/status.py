@@ -57,7 +57,7 @@ def _source(job: Job, source_id: str, links: Links, now_ns: int) -> SourceStatus
         height=height,
         captured=counts["captured"],
         delivered=counts["delivered"],
-        dropped={"overrun": counts["overrun"]},
+        dropped={cause: counts[cause] for cause in ("overrun", "too_old")},
         fps=round(stream.meter.rate.recent_per_second(), 2),
         age=AgeQuantiles(**{key: round(ages[key], 1) for key in ("p50_ms", "p95_ms", "p99_ms")}),
         reconnects=state.reconnects,

@@ -4,7 +4,8 @@
 
 One run of a 1280×720 source and an engine of 20 ms is served the whole time. Periods without a viewer, with
 one and with ten take turns; viewers are another process and acknowledge at once. For each: frames a second,
-age at the sink, CPU milliseconds of the serving process per frame. Then the parts, alone.
+age at the sink, CPU milliseconds of the serving process per frame. Then the parts, alone; and what the
+process grows by when sources come and go.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from streamseg.serving.hub import Hub
 from streamseg.sinks.list_sink import ListSink
 from streamseg.streaming.config import load_config
 from streamseg.streaming.config_file import ConfigFile
+from streamseg.streaming.control import Control
 from streamseg.streaming.job import Job
 from streamseg.streaming.live import LivePage, PageView
 from streamseg.streaming.outputs import open_shared, open_sinks
@@ -90,7 +92,8 @@ def viewers_of(count: int, address: str, source_id: str) -> Callable[[], None]:
     """Start them, all in one process; gives what ends them."""
     if not count:
         return lambda: None
-    command = [sys.executable, __file__, "--watch", address, source_id, str(count)]
+    # Elsewhere they would not compete for these cores.
+    command = ["nice", "-n", "19", sys.executable, __file__, "--watch", address, source_id, str(count)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
     for _ in range(count):
@@ -157,6 +160,42 @@ def served(rounds: int, seconds: float) -> dict[str, Any]:
     }
 
 
+def changes(count: int) -> dict[str, float]:
+    """Kilobytes that the process grows by, and threads and descriptors, per source added and removed."""
+    page = LivePage(load_config(None, {"serve": {"address": "127.0.0.1:0"}}).serve)
+    shared = open_shared(load_config().output, 2)
+    job = Job(load_config(), {}, INFO, lambda: FakeEngine(INFO, found), page=page.part, shared=shared)
+    page.serve(job, ConfigFile(None, {}))
+    thread = threading.Thread(target=job.run)
+    thread.start()
+    [control, _] = job.companions
+    assert isinstance(control, Control)
+    marks = []
+    try:
+        for number in range(count + 1):
+            source_id = control.add_source("synthetic:1?size=320x180&frames=2").result(60)
+            while job.state_of(source_id).state != "ended":
+                time.sleep(0.005)
+            control.remove_source(source_id).result(60)
+            if number in (count // 4, count):
+                marks.append((rss_kb(), threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))))
+    finally:
+        job.pipeline.stop(5)
+        thread.join()
+    (rss, threads, descriptors), (rss_after, threads_after, descriptors_after) = marks
+    return {
+        "changes": count - count // 4,
+        "kb_per_change": (rss_after - rss) / (count - count // 4),
+        "threads": threads_after - threads,
+        "descriptors": descriptors_after - descriptors,
+    }
+
+
+def rss_kb() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
 def parts() -> dict[str, float]:
     """Milliseconds of encoding one 1280×720 frame with ten instances, medians of 30."""
     kept = ListSink()
@@ -202,6 +241,7 @@ def main() -> None:
         "objects": OBJECTS,
         **served(asked.rounds, asked.seconds),
         "parts": parts(),
+        "sources_added_and_removed": changes(200),
     }
     text = json.dumps(report, indent=2)
     print(text)

@@ -110,6 +110,7 @@ class Server:
     async def _serve(self) -> None:
         self._hub.bind(asyncio.get_running_loop())
         ticking = asyncio.create_task(self._api.tick())
+        ticking.add_done_callback(lambda _: self.interrupt())
         try:
             await self._uvicorn.serve(sockets=[self._listener])
         finally:

@@ -10,6 +10,7 @@ Every box has a thread of its own. Sources, and what belongs to one of them alon
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -34,10 +35,11 @@ from streamseg.streaming.deliver import DRAIN_SECONDS, Deliver
 from streamseg.streaming.follow import Follow
 from streamseg.streaming.limited import Limited
 from streamseg.streaming.meter import SinkMeter, SourceMeter
+from streamseg.streaming.outputs import written_paths
 from streamseg.streaming.render import Render
 from streamseg.streaming.segment import Segment
 from streamseg.streaming.stream import Companion, Stream, check_names, options_of
-from streamseg.structures import Frame, Result, Segmented
+from streamseg.structures import Frame, Result
 from streamseg.tracking.tracker import Tracker
 
 __all__ = ["Job"]
@@ -49,6 +51,8 @@ LIVE_SINK_DEPTH = 4  # frames that a sink may fall behind for a moment without l
 FILE_DEPTH = 2
 PAGE = "page"
 """The part that shows results to viewers; no output, so what it skips is not counted as lost."""
+LOOP = "results"
+"""The part that is the caller's own loop, if there is one."""
 LEAVING_SECONDS = 15.0
 """How long a source that is removed may take to hand over what it captured."""
 
@@ -86,6 +90,8 @@ class Job:
         self.address: str | None = None
         """Of its live page."""
         self.shared = tuple(shared)
+        self.finished: deque[str] = deque(maxlen=1000)
+        """Outputs of sources that were removed."""
         self._open_engine = open_engine
         self._choice = choice_of(config, self.info)
         self._segment: Segment | None = None
@@ -170,6 +176,8 @@ class Job:
                 else:
                     self.pipeline.attach(self._parts[sink], [output])
             self._show([output])
+            if LOOP in self.pipeline:
+                self.pipeline.attach(LOOP, [output])
             self.pipeline.attach("segment", [frames])
         except BaseException:
             self.remove_source(source_id)
@@ -182,7 +190,12 @@ class Job:
             raise UnknownSource(source_id, self.streams)
         if not self.pipeline.remove(source_id, timeout=LEAVING_SECONDS):
             raise ConfigError(f"{source_id}: still handing over its last frames; try again")
+        left = self.streams[source_id]
         self.streams = {i: stream for i, stream in self.streams.items() if i != source_id}
+        own = [sink for sink in left.sinks if sink not in self.shared]
+        self.finished.extend(written_paths(own))
+        for sink in own:
+            self._parts.pop(sink, None)
         self.sources.pop(source_id, None)
         self._limits.pop(source_id, None)
         self._rendered.pop(source_id, None)
@@ -234,7 +247,7 @@ class Job:
             batch=batch,
             capacity=depth,
             policy="block",
-            source_of=_source_of_segmented,
+            source_of=lambda item: item.frame.source_id,
             stays_open=self._stays_open,
             window_s=self.config.engine.batch_window_s,
         )
@@ -245,7 +258,7 @@ class Job:
             batch=batch,
             capacity=depth,
             policy="block",
-            source_of=_source_of_result,
+            source_of=lambda item: item.frame.source_id,
             stays_open=self._stays_open,
         )
         for source_id, spec in specs.items():
@@ -383,11 +396,3 @@ class Job:
         counts = {"rejected_frames": tracker.rejected_frames, "rejected_boxes": tracker.rejected_boxes}
         if source_id in self.streams:
             self.streams[source_id].meter.rejected = counts
-
-
-def _source_of_segmented(item: Segmented) -> str:
-    return item.frame.source_id
-
-
-def _source_of_result(item: Result) -> str:
-    return item.frame.source_id

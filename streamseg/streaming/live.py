@@ -5,6 +5,7 @@ Needs the extra `serve`. Tested in tests/serving/test_guard.py.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -30,6 +31,7 @@ from streamseg.structures import Result
 
 __all__ = ["LivePage", "PageView"]
 
+_log = logging.getLogger(__name__)
 _SHORTEST_TOKEN = 16
 
 
@@ -74,7 +76,15 @@ class _Serving:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._thread = SideThread("server", server.run, server.interrupt)
+        self._thread = SideThread("server", self._run, server.interrupt)
+
+    def _run(self) -> None:
+        try:
+            self._server.run()
+        except BaseException as error:
+            # Raised at the run's end; until then the run goes on, and nobody would know.
+            _log.error("the live page has ended: %s: %s", type(error).__name__, error)
+            raise
 
     def start(self) -> None:
         self._thread.start()

@@ -95,7 +95,7 @@ def summary(job: Job) -> dict[str, Any]:
         "sources": {source_id: _source_summary(job, source_id, links) for source_id in job.streams},
         "age_ms": {stage: quantiles.snapshot() for stage, quantiles in ages.items()},
         "pipeline": job.pipeline.snapshot(),
-        "outputs": written_paths(job.sinks),
+        "outputs": [*job.finished, *written_paths(job.sinks)],
     }
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +12,6 @@ from pycocotools import mask as coco_mask
 from .browser import Browser
 from .conftest import SCENE, runs
 
-PAGE = Path(__file__).parents[2] / "streamseg" / "serving" / "page"
 PIXEL = "[...document.querySelector('canvas').getContext('2d').getImageData(96, 72, 1, 1).data]"
 
 
@@ -97,24 +93,20 @@ def test_sources_are_added_and_removed_and_nothing_is_wider_than_a_narrow_window
     assert [said for said in browser.said if "422" not in said] == []
 
 
-def test_masks_are_read_as_coco_writes_them():
-    if shutil.which("node") is None:
-        pytest.skip("needs node")
+@pytest.mark.slow
+def test_masks_are_read_as_coco_writes_them(seen):
+    browser, _ = seen
     rng = np.random.default_rng(3)
     masks = [rng.random((37, 53)) < share for share in (0.0, 0.001, 0.3, 0.97, 1.0)]
     masks.append(np.zeros((37, 53), bool))
     masks[-1][5:30, 10:40] = True
     rles = [coco_mask.encode(np.asfortranarray(mask.astype(np.uint8))) for mask in masks]
     given = json.dumps([{"size": rle["size"], "counts": rle["counts"].decode()} for rle in rles])
-    code = f"""
-    import {{ bitsOf }} from "{(PAGE / "masks.js").as_uri()}";
-    const found = {given}.map(bitsOf);
-    console.log(JSON.stringify(found.map((one) => one && {{ ...one, bits: [...one.bits] }})));
-    """
-    done = subprocess.run(
-        ["node", "--input-type=module", "-e", code], capture_output=True, text=True, check=True, timeout=60
+    regions = browser.run(
+        f"import('/page/masks.js').then(({{ bitsOf }}) => {given}.map(bitsOf)"
+        ".map((one) => one && {...one, bits: [...one.bits]}))"
     )
-    for mask, region in zip(masks, json.loads(done.stdout), strict=True):
+    for mask, region in zip(masks, regions, strict=True):
         whole = np.zeros(mask.shape, bool)
         if region:
             bits = np.array(region["bits"], bool).reshape(region["height"], region["width"])

@@ -42,6 +42,7 @@ ROOMS: dict[str, set[str]] = {
     "capture": DATA,
     "tracking": DATA,
     "events": DATA | {"settings"},
+    "records": DATA,
     "overlay": DATA,
     "sinks": DATA,
     # networks and engines
@@ -62,7 +63,7 @@ ROOMS: dict[str, set[str]] = {
     "bundled": DATA | ENGINE | {"models", "datasets", "training", "evaluation"},
     "jobs": DATA
     | ENGINE
-    | {"capture", "events", "overlay", "sinks", "streaming", "progress", "version"}
+    | {"capture", "events", "overlay", "records", "sinks", "streaming", "progress", "version"}
     | {"models", "zoo", "export", "compile", "datasets", "training", "evaluation", "certification"},
     "cli": FILES
     | {"progress", "settings", "jobs", "streaming", "zoo", "compile", "certification"}

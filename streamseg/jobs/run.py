@@ -18,6 +18,8 @@ from streamseg.errors import ConfigError, EngineError
 from streamseg.events.config import check_classes, check_sources
 from streamseg.jobs.obtain import engine_path
 from streamseg.jobs.rebuild import rebuild_if_stale
+from streamseg.overlay.effect_spec import refuse_unknown_classes
+from streamseg.overlay.effects import check_value
 from streamseg.progress import LogWatcher, Watcher
 from streamseg.sinks.base import Sink
 from streamseg.streaming.config import EngineConfig, RunConfig
@@ -37,10 +39,14 @@ def build(config: RunConfig, extra_sinks: Sequence[Sink] = (), watcher: Watcher 
     """
     if not config.sources:
         raise ConfigError("no source: name a file, an address, a webcam (0) or synthetic")
+    for spec in config.overlay.effect_specs:
+        if spec.kind == "replace":
+            check_value(spec)
     if config.events:
         check_sources(config.events, source_ids(config.sources))
     # Before the engine: fetching and exporting one takes minutes, and a mistyped path must not wait for that.
-    sinks = open_sinks(config.output, config.sources, [config.engine.path])
+    alpha = config.overlay.has_alpha
+    sinks = open_sinks(config.output, config.sources, [config.engine.path], has_alpha=alpha)
     with ExitStack() as undo:
         for sink in {id(sink): sink for of_source in sinks.values() for sink in of_source}.values():
             undo.callback(sink.close)
@@ -84,6 +90,7 @@ def _engine_file(config: RunConfig, watcher: Watcher | None) -> EngineFile:
         allow_failed=asked.allow_failed_certificate,
     )
     class_ids(config.classes, file.info.classes)
+    refuse_unknown_classes(config.overlay.effect_specs, file.info.classes)
     if config.events:
         check_classes(config.events, file.info.classes)
     return file

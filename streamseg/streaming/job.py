@@ -17,6 +17,7 @@ from streamseg.capture.open import SourceOptions, is_live, open_source
 from streamseg.capture.source import Source
 from streamseg.engine_contract import Engine, EngineInfo
 from streamseg.errors import ConfigError, did_you_mean
+from streamseg.overlay.effects import Effects
 from streamseg.overlay.painter import Painter
 from streamseg.pipeline.channel import Policy
 from streamseg.pipeline.output import Output, Tap
@@ -183,7 +184,7 @@ class Job:
         self._rendered[source_id] = self.pipeline.add_stage(
             f"render {source_id}",
             lambda: Render(
-                Painter(self.config.overlay.trail_seconds) if needs_canvas else None,
+                self._painter() if needs_canvas else None,
                 stream.meter,
                 status_line=self.config.overlay.status,
             ),
@@ -192,6 +193,10 @@ class Job:
             policy=policy,
             on_error=self._on_error(),
         )
+
+    def _painter(self) -> Painter | Effects:
+        asked = self.config.overlay
+        return Effects(asked.effect_specs) if asked.effects else Painter(asked.trail_seconds)
 
     def _add_sink(self, sink: Sink, name: str, followed: Output[Result]) -> None:
         meters = self._sink_meters[name]

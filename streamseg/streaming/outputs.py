@@ -10,6 +10,7 @@ from pathlib import Path
 
 from streamseg.addresses import source_ids
 from streamseg.files import check_file_replaceable
+from streamseg.sinks.alpha_video_sink import AlphaVideoSink
 from streamseg.sinks.base import Sink
 from streamseg.sinks.collisions import PlannedOutput, refuse_collisions
 from streamseg.sinks.events_sink import EventsSink
@@ -42,18 +43,19 @@ def written_paths(sinks: Iterable[Sink]) -> list[str]:
     paths = [
         sink.folder if isinstance(sink, ImageSink) else sink.path
         for sink in dict.fromkeys(sinks)
-        if isinstance(sink, VideoSink | JsonlSink | EventsSink | ImageSink) and sink.frames
+        if isinstance(sink, VideoSink | AlphaVideoSink | JsonlSink | EventsSink | ImageSink) and sink.frames
     ]
     return [str(path) for path in paths if path.exists()]
 
 
 def open_sinks(
-    output: OutputConfig, specs: Sequence[str], other_inputs: Sequence[str] = ()
+    output: OutputConfig, specs: Sequence[str], other_inputs: Sequence[str] = (), *, has_alpha: bool = False
 ) -> dict[str, list[Sink]]:
     """The sinks of each source: a video each; the data file, the image folder and the window are shared.
 
-    `other_inputs`: further files that must not be overwritten, such as the engine. Raises ConfigError or
-    SinkError before anything is read, so that a long run cannot fail at its end; the summary is checked too.
+    `has_alpha`: pictures are cut-outs. `other_inputs`: further files that must not be overwritten, such as the
+    engine. Raises ConfigError or SinkError before anything is read, so that a long run cannot fail at its end;
+    the summary is checked too.
     """
     ids = source_ids(specs)
     refuse_collisions([*specs, *other_inputs], planned_outputs(output, ids))
@@ -61,12 +63,13 @@ def open_sinks(
         check_file_replaceable(Path(output.summary))
     sinks: dict[str, list[Sink]] = {i: [] for i in ids}
     if output.video:
-        sinks = {i: [VideoSink(_video_path(output.video, i, len(ids)))] for i in ids}
+        kind = AlphaVideoSink if has_alpha else VideoSink
+        sinks = {i: [kind(_video_path(output.video, i, len(ids)))] for i in ids}
     shared: list[Sink] = []
     if output.jsonl:
         shared.append(JsonlSink(output.jsonl))
     if output.images:
-        shared.append(ImageSink(output.images, several_sources=len(ids) > 1))
+        shared.append(ImageSink(output.images, "png" if has_alpha else "jpg", several_sources=len(ids) > 1))
     if output.show:
         shared.append(WindowSink())  # last: its window would outlive a complaint of the others
     if not shared and not output.video:

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg.overlay.effects import Effects
 from streamseg.overlay.painter import Painter
 from streamseg.streaming.meter import SourceMeter
 from streamseg.structures import Result
@@ -22,7 +23,7 @@ __all__ = ["Render"]
 class Render:
     """The overlay of one source."""
 
-    def __init__(self, painter: Painter | None, meter: SourceMeter, *, status_line: bool) -> None:
+    def __init__(self, painter: Painter | Effects | None, meter: SourceMeter, *, status_line: bool) -> None:
         """`painter` None: no sink needs a picture, results only pass."""
         self._painter = painter
         self._meter = meter
@@ -36,7 +37,7 @@ class Render:
             self._meter.rendered(drawn)
             yield drawn
 
-    def _canvas(self, result: Result, painter: Painter) -> NDArray[np.uint8]:
+    def _canvas(self, result: Result, painter: Painter | Effects) -> NDArray[np.uint8]:
         fps = self._meter.rate.recent_per_second()
         status = f"{fps:.1f} fps  age {result.age_ms('track'):.0f} ms" if self._status_line else ""
         return painter.draw(

@@ -165,8 +165,8 @@ class RunConfig(Section):
         video, alpha = self.output.video, self.overlay.has_alpha
         if video and (Path(video).suffix.lower() in ALPHA_ENDINGS) != alpha:
             raise ValueError(
-                f"-o {video}: the effect cutout needs {' or '.join(ALPHA_ENDINGS)}, which have alpha, and these "
-                "need the effect; images are png with it"
+                f"-o {video}: the effect cutout needs {' or '.join(ALPHA_ENDINGS)}, which have alpha, "
+                "and these need the effect; images are png with it"
             )
         if alpha and self.output.show:
             raise ValueError("a window shows no alpha: use an effect cutout with -o out.mov or --images")

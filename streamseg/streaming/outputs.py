@@ -53,9 +53,9 @@ def open_sinks(
 ) -> dict[str, list[Sink]]:
     """The sinks of each source: a video each; the data file, the image folder and the window are shared.
 
-    `has_alpha`: pictures are cut-outs. `other_inputs`: further files that must not be overwritten, such as the
-    engine. Raises ConfigError or SinkError before anything is read, so that a long run cannot fail at its end;
-    the summary is checked too.
+    `has_alpha`: pictures are cut-outs. `other_inputs`: further files that must not be overwritten, such as
+    the engine. Raises ConfigError or SinkError before anything is read, so that a long run cannot fail at its
+    end; the summary is checked too.
     """
     ids = source_ids(specs)
     refuse_collisions([*specs, *other_inputs], planned_outputs(output, ids))

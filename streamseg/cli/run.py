@@ -37,6 +37,9 @@ def run(
     video: Annotated[str | None, option("Annotated video, .mp4 or .mkv.", "-o", "--output")] = None,
     jsonl: Annotated[str | None, option("JSON Lines, one per frame; - is stdout.", "--jsonl")] = None,
     events: Annotated[str | None, option("Events as JSON Lines; - is stdout.", "--events")] = None,
+    publish: Annotated[
+        list[str] | None, option("Events to https://… or mqtt://broker/prefix.", "--publish")
+    ] = None,
     images: Annotated[str | None, option("Folder for annotated images.", "--images")] = None,
     show: Annotated[bool | None, option("Show a window; q closes it.", "--show")] = None,
     classes: Annotated[str | None, option("Only these classes: person,car.", "--classes")] = None,
@@ -68,6 +71,7 @@ def run(
             "video": video,
             "jsonl": jsonl,
             "events": events,
+            "publish": publish or None,
             "images": images,
             "show": show,
             "summary": summary,

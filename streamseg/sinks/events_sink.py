@@ -13,7 +13,7 @@ from streamseg.sinks.jsonl_sink import iso_utc
 from streamseg.sinks.line_file import LineFile
 from streamseg.structures import Event, Frame, Result
 
-__all__ = ["EVENT_SCHEMA_VERSION", "EventsSink", "envelope"]
+__all__ = ["EVENT_SCHEMA_VERSION", "Envelopes", "EventsSink", "as_json", "envelope"]
 
 EVENT_SCHEMA_VERSION = 1
 """`schema` of every event's data; docs/events.schema.json describes it."""
@@ -38,22 +38,13 @@ class EventsSink:
         self.path = self._file.path
         self.frames = 0
         """Frames looked at."""
-        self._wall_minus_monotonic_ns = time.time_ns() - time.monotonic_ns()
-        self._open: dict[str, Event] = {}
-        self._last: dict[str, Frame] = {}
+        self._envelopes = Envelopes()
 
     def write(self, result: Result) -> None:
         """Write the events of one frame. Raises SinkError."""
-        frame = result.frame
         if not self.frames:
             self._file.write(b"")  # a run without events leaves an empty file, not one of another run
-        self._last[frame.source_id] = replace(frame, image=frame.image[:1, :1].copy())
-        for event in result.events:
-            if event.phase == "started" and len(self._open) < MOST_OPEN:
-                self._open[event.id] = event
-            elif event.phase == "ended":
-                self._open.pop(event.id, None)
-            self._put(event, frame)
+        self._put(self._envelopes.of(result))
         self.frames += 1
 
     def counters(self) -> dict[str, int]:
@@ -61,18 +52,48 @@ class EventsSink:
 
     def close(self) -> None:
         """End what goes on, and close the file."""
-        going_on, self._open = self._open, {}
         try:
-            for event in going_on.values():
-                frame = self._last[event.source_id]
-                self._put(_ended(event, frame), frame)
+            self._put(self._envelopes.rest())
         finally:
             self._file.close()
 
-    def _put(self, event: Event, frame: Frame) -> None:
-        made = envelope(event, frame.captured_ns + self._wall_minus_monotonic_ns)
-        text = json.dumps(made, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        self._file.write(text.encode() + b"\n")
+    def _put(self, made: list[dict[str, Any]]) -> None:
+        for envelope_ in made:
+            self._file.write(as_json(envelope_).encode() + b"\n")
+
+
+class Envelopes:
+    """The events of one frame after another, and in the end those that end what goes on."""
+
+    def __init__(self) -> None:
+        self._wall_minus_monotonic_ns = time.time_ns() - time.monotonic_ns()
+        self._open: dict[str, Event] = {}
+        self._last: dict[str, Frame] = {}
+
+    def of(self, result: Result) -> list[dict[str, Any]]:
+        """The CloudEvents of one frame."""
+        frame = result.frame
+        self._last[frame.source_id] = replace(frame, image=frame.image[:1, :1].copy())
+        for event in result.events:
+            if event.phase == "started" and len(self._open) < MOST_OPEN:
+                self._open[event.id] = event
+            elif event.phase == "ended":
+                self._open.pop(event.id, None)
+        return [self._made(event, frame) for event in result.events]
+
+    def rest(self) -> list[dict[str, Any]]:
+        """The end of what goes on, at the last frame of its source; empty the second time."""
+        going_on, self._open = self._open, {}
+        frames = {id_: self._last[event.source_id] for id_, event in going_on.items()}
+        return [self._made(_ended(event, frames[id_]), frames[id_]) for id_, event in going_on.items()]
+
+    def _made(self, event: Event, frame: Frame) -> dict[str, Any]:
+        return envelope(event, frame.captured_ns + self._wall_minus_monotonic_ns)
+
+
+def as_json(made: dict[str, Any]) -> str:
+    """One line without its end."""
+    return json.dumps(made, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _ended(event: Event, frame: Frame) -> Event:

@@ -56,6 +56,8 @@ class CaptureConfig(Section):
     """A camera or stream that does not answer for so long is an error at start, or waited for."""
     read_timeout_s: Seconds = 5.0
     """A stream that delivers no frame for so long is taken to be disconnected."""
+    stall_s: Seconds = 2.0
+    """A stream that delivers no frame for so long is called stalled; it is not given up yet."""
     transport: Literal["tcp", "udp"] = "tcp"
     """RTSP transport."""
     wait_for_source: bool | None = None
@@ -112,6 +114,8 @@ class OutputConfig(Section):
     """JSON Lines, one line per frame; `-` is standard output."""
     events: Name | None = None
     """JSON Lines, one CloudEvent for each thing that the rules see; `-` is standard output."""
+    publish: tuple[Name, ...] = ()
+    """Addresses that get every event: `https://…`, `mqtt://broker/prefix`."""
     images: Name | None = None
     """Folder for annotated images."""
     show: bool = False
@@ -154,8 +158,9 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _events_have_rules(self) -> RunConfig:
-        if self.output.events and self.events is None:
-            raise ValueError("output.events needs rules under `events`; streamseg zones draws them")
+        if (self.output.events or self.output.publish) and self.events is None:
+            wants = "output.events" if self.output.events else "output.publish"
+            raise ValueError(f"{wants} needs rules under `events`; streamseg zones draws them")
         if self.events is not None and not self.track.enabled:
             raise ValueError("events need tracks: leave track.enabled on")
         return self

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from streamseg.capture.open import SourceOptions, is_live, open_source
 from streamseg.capture.source import Source
 from streamseg.engine_contract import Engine, EngineInfo
-from streamseg.errors import ConfigError, did_you_mean
+from streamseg.errors import ConfigError, SourceError, did_you_mean
 from streamseg.overlay.effects import Effects
 from streamseg.overlay.painter import Painter
 from streamseg.pipeline.channel import Policy
@@ -26,6 +26,7 @@ from streamseg.pipeline.signals import stop_on_signals
 from streamseg.pipeline.worker import OnError
 from streamseg.segmenter import Segmenter
 from streamseg.sinks.base import MissesNothing, Sink, close_all
+from streamseg.source_state import SourceState
 from streamseg.streaming.config import RunConfig
 from streamseg.streaming.deliver import DRAIN_SECONDS, Deliver
 from streamseg.streaming.follow import Follow
@@ -78,6 +79,7 @@ class Job:
         self.refused: Mapping[str, int] = {}
         self.pipeline = Pipeline()
         self.seconds = 0.0
+        self._began_ns = time.monotonic_ns()
         self._open_engine = open_engine
         self._class_ids = class_ids(config.classes, info.classes)
         self._batch = batch
@@ -132,6 +134,19 @@ class Job:
     def sinks(self) -> tuple[Sink, ...]:
         """Each once, in the order of their sources."""
         return tuple(self._parts)
+
+    def state_of(self, source_id: str) -> SourceState:
+        """How a source is doing now; from any thread, also before the run and after it. Raises KeyError."""
+        self.streams[source_id]
+        source = self.sources.get(source_id)
+        state = source.state if source else SourceState("connecting", since_ns=self._began_ns)
+        ended_ns = self.pipeline.ended_ns(source_id) if source_id in self.pipeline else None
+        if ended_ns is None:
+            return state
+        part = f"source {source_id!r}"
+        error = next((failure.error for failure in self.pipeline.failures if failure.part == part), None)
+        reason = error.reason if isinstance(error, SourceError) else None
+        return SourceState("ended", reason, str(error or ""), ended_ns, state.reconnects)
 
     # -- what it is made of ------------------------------------------------------------------------
 
@@ -239,6 +254,7 @@ class Job:
         options = SourceOptions(
             open_timeout_s=asked.open_timeout_s,
             read_timeout_s=asked.read_timeout_s,
+            stall_s=asked.stall_s,
             transport=asked.transport,
             wait_for_source=self._waits if asked.wait_for_source is None else asked.wait_for_source,
             max_backoff_s=asked.max_backoff_s,

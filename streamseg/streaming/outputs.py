@@ -17,6 +17,7 @@ from streamseg.sinks.events_sink import EventsSink
 from streamseg.sinks.image_sink import ImageSink
 from streamseg.sinks.jsonl_sink import JsonlSink
 from streamseg.sinks.null_sink import NullSink
+from streamseg.sinks.publish_sink import PublishSink
 from streamseg.sinks.video_sink import VideoSink
 from streamseg.sinks.window_sink import WindowSink
 from streamseg.streaming.config import OutputConfig
@@ -76,6 +77,7 @@ def open_sinks(
         shared.append(NullSink())
     if output.events:
         shared.append(EventsSink(output.events))
+    shared.extend(PublishSink(address) for address in output.publish)
     return {i: [*own, *shared] for i, own in sinks.items()}
 
 

@@ -68,8 +68,9 @@ def _source_line(job: Job, source_id: str, links: Links, failures: Mapping[str, 
     source = job.sources.get(source_id)
     if source and (damaged := source.counters().get("damaged")):
         line += f" | {damaged} damaged"
-    if source and source.last_error:
-        line += f" | disconnected: {source.last_error}"
+    state = job.state_of(source_id)
+    if state.detail:
+        line += f" | {state.state} {state.seconds():.0f} s: {state.detail}"
     return line
 
 

@@ -20,7 +20,7 @@ from streamseg.jobs.stream import stream
 from streamseg.scene import SyntheticScene
 from streamseg.sinks.list_sink import ListSink
 from streamseg.streaming.config import load_config
-from streamseg.streaming.job import Job
+from streamseg.streaming.job import FILE_DEPTH, Job
 from streamseg.streaming.outputs import open_sinks
 from streamseg.streaming.report import status_line, summary
 
@@ -192,7 +192,8 @@ def test_a_failing_sink_stops_the_run_and_the_others_are_finished(clip, tmp_path
     output = tmp_path / "out.mp4"
     with pytest.raises(SinkError):
         job_of({"sources": [str(clip)], "output": {"video": str(output)}}, [ListSink(fail_at=5)]).run()
-    assert 1 <= len(times_of(output)) <= 7
+    ahead = FILE_DEPTH + 1  # what waits for the sink that fails, and the one result that waits for room
+    assert 1 <= len(times_of(output)) <= 6 + ahead
 
 
 def test_mistakes_are_found_before_anything_is_read(clip, tmp_path, tiny_engine_path):
@@ -255,6 +256,17 @@ def test_one_of_several_sources_may_fail_without_the_others(clip, tmp_path):
         job.run()
     assert [r.frame.index for r in kept.results] == list(range(25))
     assert status_line(job).splitlines()[1].startswith("gone: stopped: ")
+
+
+def test_the_state_of_each_source_before_and_after_the_run(clip, tmp_path):
+    job = job_of({"sources": [str(clip), str(tmp_path / "gone.mp4")]})
+    assert [job.state_of(i).state for i in job.streams] == ["connecting", "connecting"]
+    with pytest.raises(SourceError):
+        job.run()
+    whole, gone = (job.state_of(i) for i in job.streams)
+    assert (whole.state, whole.reason, whole.detail) == ("ended", None, "")
+    assert (gone.state, gone.reason) == ("ended", "not_found")
+    assert gone.detail.endswith("gone.mp4: no such file")
 
 
 RULES = {

@@ -46,11 +46,22 @@ class BackgroundPlate:
         and what the surroundings suggest where it never was."""
         gone = widened(mask)
         filled = canvas.copy()
-        cv2.copyTo(np.asarray(np.rint(self._plate), np.uint8), cv2.bitwise_and(gone, self._known), filled)
+        cv2.copyTo(self._in_the_light_of(canvas, gone), cv2.bitwise_and(gone, self._known), filled)
         guessed = np.asarray(cv2.bitwise_and(gone, cv2.bitwise_not(self._known)), np.uint8)
         if cv2.countNonZero(guessed):
             cv2.copyTo(_suggested(filled, guessed), guessed, filled)
-        return filled
+        side = 2 * max(1, round(_MARGIN * min(mask.shape) / 3)) + 1
+        soft = cv2.GaussianBlur(cv2.erode(gone, np.ones((side, side), np.uint8)), (side, side), 0)
+        weight = soft[..., None].astype(np.uint16)
+        return np.asarray((filled * weight + canvas * (255 - weight) + 127) // 255, np.uint8)
+
+    def _in_the_light_of(self, canvas: Image, gone: Image) -> Image:
+        """The background, as bright as the picture is around `gone` now: cameras change their exposure."""
+        ring = cv2.bitwise_and(cv2.bitwise_and(widened(widened(gone)), cv2.bitwise_not(gone)), self._known)
+        if not cv2.countNonZero(ring):
+            return np.asarray(np.rint(self._plate), np.uint8)
+        change = np.subtract(cv2.mean(canvas, ring)[:3], cv2.mean(self._plate, ring)[:3])
+        return np.asarray(np.clip(np.rint(self._plate + change.astype(np.float32)), 0, 255), np.uint8)
 
 
 def widened(mask: Image) -> Image:

@@ -44,9 +44,8 @@ RULES = {
 Count = dict[str, int]
 
 
-def detections(truth: SceneTruth, rng: np.random.Generator, drop: float) -> Instances:
-    """What an engine says of a frame that finds all but one in so many, on a grid of 4×4 pixels."""
-    kept = np.flatnonzero(rng.random(len(truth)) >= drop)
+def detections(truth: SceneTruth, kept: NDArray[np.intp]) -> Instances:
+    """What an engine says of a frame, of which it finds `kept`, on a grid of 4×4 pixels."""
     size = SIZE_HW[1] // CELL, SIZE_HW[0] // CELL
     soft = [
         cv2.resize(truth.mask(k).view(np.uint8) * 255, size, interpolation=cv2.INTER_AREA)
@@ -168,6 +167,18 @@ class Supervisions:
         }
 
 
+def new_counters(peers: bool) -> dict[str, Any]:
+    counters: dict[str, Any] = {"streamseg": Ours()}
+    if peers:
+        counters |= {f"supervision, patience {n}": Supervisions(n) for n in (1, round(0.2 * FPS))}
+    return counters
+
+
+def with_ids(tracks: Tracks, ids: NDArray[np.int64]) -> Tracks:
+    n = len(ids)
+    return Tracks(ids, np.zeros(n, np.float32), np.full(n, 2, np.uint8), tracks.xyxy)
+
+
 def counting(seeds: int, seconds: float, drop: float, peers: bool) -> dict[str, Any]:
     """Counts and errors over all scenes."""
     wrong: dict[str, Count] = {}
@@ -175,22 +186,22 @@ def counting(seeds: int, seconds: float, drop: float, peers: bool) -> dict[str, 
     for seed in range(seeds):
         scene, rng = SyntheticScene(seed, SIZE_HW), np.random.default_rng(seed)
         truth, tracker = Truth(), Tracker(TrackerConfig(nominal_step_seconds=1 / FPS))
-        counters: dict[str, Any] = {"streamseg": Ours()}
-        if peers:
-            counters |= {f"supervision, patience {n}": Supervisions(n) for n in (1, round(0.2 * FPS))}
+        counters = {ids: new_counters(peers) for ids in ("ids of the tracker", "true ids")}
         blank = np.zeros((*SIZE_HW, 3), np.uint8)
         for k in range(round(seconds * FPS)):
             t = k / FPS
             _, exact = scene.render(t)
             truth.add(t, exact.labels, exact.ids)
-            found = detections(exact, rng, drop)
+            kept = np.flatnonzero(rng.random(len(exact)) >= drop)
+            found, frame = detections(exact, kept), Frame(blank, k, t, 0, "scene")
             tracks = tracker.update(found, t)
-            frame = Frame(blank, k, t, 0, "scene")
-            for counter in counters.values():
-                counter.add(frame, found, tracks)
+            for ids, of_ids in counters.items():
+                seen = tracks if ids != "true ids" else with_ids(tracks, exact.ids[kept])
+                for counter in of_ids.values():
+                    counter.add(frame, found, seen)
         truth.finish(t)
         right.update(truth.count)
-        for name, counter in counters.items():
+        for name, counter in ((f"{n}, {ids}", c) for ids, of in counters.items() for n, c in of.items()):
             errors = {key: abs(count - truth.count[key]) for key, count in counter.count.items()}
             wrong[name] = Counter(wrong.get(name, {})) + Counter(errors)
     return {

@@ -119,9 +119,11 @@ class RtspServer:
         self._port = port
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self, width: int = 320, height: int = 240) -> None:
+    def start(self, width: int = 320, height: int = 240, pem: Path | None = None) -> None:
+        """`pem`: certificate and key, for rtsps."""
         script = Path(__file__).with_name("rtsp_server.py")
         command = ["/usr/bin/python3", str(script), str(self._port), str(width), str(height)]
+        command += [str(pem)] if pem else []
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert self._process.stdout is not None
         lines = [self._process.stdout.readline()]

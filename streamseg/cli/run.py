@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streamseg.cli.options import PRECISION_HELP, RUNTIME_HELP, CacheFolder
+from streamseg.cli.options import PRECISION_HELP, RUNTIME_HELP, CacheFolder, seconds_from_text
 from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 
@@ -50,6 +50,9 @@ def run(
         list[str] | None, option("highlight, blur, cutout …, of KIND[:class or #id][=VALUE].", "--effect")
     ] = None,
     drop: Annotated[str | None, option("auto, oldest or never.", "--drop")] = None,
+    max_age: Annotated[
+        str | None, option("Live: no older result reaches an output; 150ms.", "--max-age")
+    ] = None,
     summary: Annotated[str | None, option("Write the summary as JSON; - is stdout.", "--summary")] = None,
     allow_failed: Annotated[
         bool | None, option("Run an engine that certify failed.", "--allow-failed-certificate")
@@ -81,6 +84,7 @@ def run(
         "score": score,
         "max_frames": max_frames,
         "drop": drop,
+        "max_age_s": seconds_from_text("--max-age", max_age),
     }
     with shown_on_stderr() as watcher:
         job = build(load_config(config, _given(flags)), watcher=watcher)

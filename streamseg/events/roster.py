@@ -16,8 +16,12 @@ __all__ = ["MOST_OBJECTS", "HandOver", "Memory", "Moves", "Roster"]
 
 MOST_OBJECTS = 4096
 """Remembered at once; the longest out of sight go first."""
-_MOST_GROWTH = 2.0
-"""Ratio of sizes up to which a track that died and one that is born may be the same object."""
+_MOST_GROWTH, _LEAST_SEEN = 2.0, 0.25
+"""What is born may have this many times the size of the object that died: whoever comes out from behind
+something shows little of itself at first."""
+_HALF_SIZE = 2.0
+"""Seconds after which half of a size that is not shown any more is forgotten: whoever goes behind something
+shows little of itself at last."""
 _FORESIGHT = 0.5
 """Seconds for which the last velocity is worth something."""
 _PACE = 0.5
@@ -79,7 +83,7 @@ class Roster:
     velocity: Floats
     """(S, 2) pixels a second."""
     size: Floats
-    """(S,) pixels."""
+    """(S,) pixels, the greatest of late."""
 
     @classmethod
     def none(cls) -> Roster:
@@ -140,7 +144,7 @@ class Roster:
         )
         ratio = seen.size[births][:, None] / self.size[dead]
         reach = memory.hand_over_reach * np.maximum(seen.size[births][:, None], self.size[dead])
-        fits = (way <= reach) & (np.maximum(ratio, 1 / ratio) <= _MOST_GROWTH)
+        fits = (way <= reach) & (ratio <= _MOST_GROWTH) & (ratio >= _LEAST_SEEN)
         fits &= seen.class_id[births][:, None] == self.class_id[dead]
         pairs: list[tuple[int, int]] = []
         for k, d in sorted(np.argwhere(fits).tolist(), key=lambda p: (way[p[0], p[1]], p)):
@@ -166,7 +170,9 @@ class Roster:
         step = np.where(known[:, None] & (since > 0)[:, None], step, 0.0)
         grown.velocity[rows] += _PACE * (step - grown.velocity[rows])
         grown.id[rows], grown.class_id[rows] = seen.id, seen.class_id
-        grown.last_seen[rows], grown.point[rows], grown.size[rows] = seen.now, centre, seen.size
+        remembered = grown.size[rows] * 0.5 ** (np.where(known, since, 0.0) / _HALF_SIZE)
+        grown.size[rows] = np.maximum(seen.size, remembered)
+        grown.last_seen[rows], grown.point[rows] = seen.now, centre
         return grown
 
 

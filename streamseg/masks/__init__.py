@@ -10,6 +10,7 @@ from streamseg.masks.frame_masks import FrameMasks, area, full_frame, polygons, 
 from streamseg.masks.regions import Region, contours, polygons_from_region
 from streamseg.masks.rle import Rle, rles_from_runs
 from streamseg.masks.runs import Runs
+from streamseg.masks.shifted import shifted
 from streamseg.masks.soft import THRESHOLD, BoxGrids, Masks
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "rles_from_runs",
     "runs_from_region",
     "runs_from_rle",
+    "shifted",
     "tight_crops",
     "without_doubles",
 ]

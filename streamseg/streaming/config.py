@@ -16,6 +16,7 @@ from streamseg.settings import Section, load_section
 from streamseg.sinks.alpha_video_sink import ALPHA_ENDINGS
 
 __all__ = [
+    "CameraConfig",
     "CaptureConfig",
     "EngineConfig",
     "OutputConfig",
@@ -45,13 +46,18 @@ class EngineConfig(Section):
     built in."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads of the engine; all cores when left out."""
+    batch_window_s: Annotated[float, Field(ge=0, le=0.1)] = 0.0
+    """How long a frame may wait for frames of other sources to share a call of the engine with; 0: it takes
+    what is there."""
     allow_failed_certificate: bool = False
     """Run an engine that `streamseg certify` found to differ too much from its reference."""
     rebuild: bool = False
     """Build a TensorRT engine again, from its .onnx, where it was made for another GPU or version."""
 
 
-class CaptureConfig(Section):
+class CameraConfig(Section):
+    """How to reach and read one source."""
+
     open_timeout_s: Seconds = 5.0
     """A camera or stream that does not answer for so long is an error at start, or waited for."""
     read_timeout_s: Seconds = 5.0
@@ -59,7 +65,9 @@ class CaptureConfig(Section):
     stall_s: Seconds = 2.0
     """A stream that delivers no frame for so long is called stalled; it is not given up yet."""
     transport: Literal["tcp", "udp"] = "tcp"
-    """RTSP transport."""
+    """RTSP transport; rtsps:// is TCP under TLS."""
+    self_signed: bool = False
+    """Of https, rtsps and rtmps: accept any certificate, also one that nobody vouches for."""
     wait_for_source: bool | None = None
     """Wait for a camera or stream that is off at start, instead of an error; when left out, where there are
     several."""
@@ -69,6 +77,18 @@ class CaptureConfig(Section):
     """Width and height to ask of a webcam."""
     fps: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Frame rate to ask of a webcam; nominal rate of a folder of images."""
+
+
+class CaptureConfig(CameraConfig):
+    """Of every source, and what is different for some."""
+
+    per_source: dict[Name, CameraConfig] = Field(default_factory=dict)
+    """By the name of the source as outputs show it: the keys of `capture` that differ for it."""
+
+    def of(self, source_id: str) -> CameraConfig:
+        """What holds for one source."""
+        own = self.per_source.get(source_id, CameraConfig())
+        return self.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
 
 
 class TrackConfig(Section):
@@ -141,6 +161,9 @@ class RunConfig(Section):
     drop: Literal["auto", "oldest", "never"] = "auto"
     """When the engine is slower than the source: `oldest` keeps the newest frame, `never` waits.
     `auto` is `oldest` for live sources and `never` for files."""
+    max_age_s: Seconds | None = None
+    """Of live sources: no result older than this reaches an output. Where too much is lost, every second
+    frame goes past the engine, its masks moved by the tracker."""
     capture: CaptureConfig = CaptureConfig()
     track: TrackConfig = TrackConfig()
     overlay: OverlayConfig = OverlayConfig()

@@ -10,6 +10,7 @@ import numpy as np
 
 from streamseg.events import EventsConfig, Watch
 from streamseg.events.marks import marks_of
+from streamseg.streaming.coast import Coast
 from streamseg.structures import Result, Segmented, Tracks
 from streamseg.tracking.config import TrackerConfig
 from streamseg.tracking.tracker import Tracker
@@ -44,6 +45,7 @@ class Follow:
         self._trackers: dict[str, Tracker] = {}
         self._events = events
         self._watches: dict[str, Watch] = {}
+        self._coast = Coast()
 
     def process(self, items: list[Segmented]) -> Iterable[Result]:
         for item in items:
@@ -52,7 +54,13 @@ class Follow:
             kept, tracks = self._followed(item)
             stamps = replace(item.stamps, track=time.monotonic_ns())
             result = Result(
-                item.frame, kept.instances, tracks, self._class_names, stamps=stamps, stuff=kept.stuff
+                item.frame,
+                kept.instances,
+                tracks,
+                self._class_names,
+                stamps=stamps,
+                stuff=kept.stuff,
+                coasted=item.coasted,
             )
             yield self._watched(result, self._events) if self._events else result
 
@@ -73,9 +81,17 @@ class Follow:
         if frame.source_id not in self._trackers:
             self._trackers[frame.source_id] = self._new_tracker(self._config, frame.source_id)
         tracker = self._trackers[frame.source_id]
+        if item.coasted:
+            return self._coast.moved(item, tracker)
+        shown = self._shown(item, tracker)
+        self._coast.remember(*shown)
+        return shown
+
+    def _shown(self, item: Segmented, tracker: Tracker) -> tuple[Segmented, Tracks]:
+        frame, instances = item.frame, item.instances
         tracks = tracker.update(instances, frame.pts_seconds)
         self._note(frame.source_id, tracker)
-        keep = (instances.score >= self._config.high_score) | (tracks.id >= 0)
+        keep = (instances.score >= tracker.config.high_score) | (tracks.id >= 0)
         if keep.all():
             return item, tracks
         kept = np.flatnonzero(keep)
@@ -94,6 +110,7 @@ class Follow:
         """Free what was kept of a source that has ended."""
         self._trackers.pop(source, None)
         self._watches.pop(source, None)
+        self._coast.forget(source)
 
     def close(self) -> None:
         self._trackers.clear()

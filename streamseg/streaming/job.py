@@ -10,7 +10,7 @@ Every box has a thread of its own. Sources, and what belongs to one of them alon
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from streamseg.capture.open import SourceOptions, is_live, open_source
@@ -28,6 +28,7 @@ from streamseg.segmenter import Segmenter
 from streamseg.sinks.base import MissesNothing, Sink, close_all
 from streamseg.source_state import SourceState
 from streamseg.streaming.config import RunConfig
+from streamseg.streaming.contract import LatencyContract
 from streamseg.streaming.deliver import DRAIN_SECONDS, Deliver
 from streamseg.streaming.follow import Follow
 from streamseg.streaming.limited import Limited
@@ -41,6 +42,8 @@ from streamseg.tracking.tracker import Tracker
 __all__ = ["Job", "Stream", "class_ids"]
 
 LIVE_DEPTH = 1  # behind the mailbox of a live source a queue would only add age
+# Where results are moved past the engine, two come at once: what was moved right behind what was found.
+COASTED_DEPTH = 2
 LIVE_SINK_DEPTH = 4  # frames that a sink may fall behind for a moment without losing one
 FILE_DEPTH = 2
 SURE_DEPTH = 8  # of a sink that must miss nothing; when it is full, its source waits
@@ -92,6 +95,7 @@ class Job:
         # Of one camera that is off the user is told at once; of many, one must not be lost for ever.
         self._waits = sum(map(is_live, config.sources)) > 1
         self._rendered: dict[str, Output[Result]] = {}
+        _check_names(config.capture.per_source, sinks)
         self._connect(dict(zip(sinks, config.sources, strict=True)), sinks, batch)
 
     # -- what runs ---------------------------------------------------------------------------------
@@ -161,6 +165,7 @@ class Job:
             capacity=depth,
             policy="block",
             source_of=_source_of_segmented,
+            window_s=self.config.engine.batch_window_s,
         )
         followed = self.pipeline.add_stage(
             "track",
@@ -190,12 +195,16 @@ class Job:
 
     def _add_render(self, source_id: str, spec: str, sinks: Sequence[Sink], followed: Output[Result]) -> None:
         names = [self._part_of(sink, source_id) for sink in sinks]
-        stream = Stream(spec, tuple(sinks), SourceMeter(), {name: SinkMeter() for name in names})
+        promised_s = self.config.max_age_s if self._drops(spec) else None
+        sink_meters = {name: SinkMeter(promised_s) for name in names}
+        stream = Stream(spec, tuple(sinks), SourceMeter(), sink_meters)
         self.streams[source_id] = stream
         for name in names:
             self._sink_meters[name][source_id] = stream.sink_meters[name]
         needs_canvas = any(sink.needs_canvas for sink in sinks)
         policy = self._policy(spec)
+        live_depth = LIVE_DEPTH if promised_s is None else COASTED_DEPTH
+        depth = FILE_DEPTH if policy == "block" else live_depth
         self._rendered[source_id] = self.pipeline.add_stage(
             f"render {source_id}",
             lambda: Render(
@@ -203,7 +212,7 @@ class Job:
                 stream.meter,
                 status_line=self.config.overlay.status,
             ),
-            [followed.of(source_id, capacity=LIVE_DEPTH if policy != "block" else FILE_DEPTH, policy=policy)],
+            [followed.of(source_id, capacity=depth, policy=policy)],
             capacity=LIVE_SINK_DEPTH if policy != "block" else FILE_DEPTH,
             policy=policy,
             on_error=self._on_error(),
@@ -250,12 +259,13 @@ class Job:
         return self.config.drop == "oldest" or (self.config.drop == "auto" and is_live(spec))
 
     def _open_source(self, source_id: str, spec: str) -> Source | Limited:
-        asked = self.config.capture
+        asked = self.config.capture.of(source_id)
         options = SourceOptions(
             open_timeout_s=asked.open_timeout_s,
             read_timeout_s=asked.read_timeout_s,
             stall_s=asked.stall_s,
             transport=asked.transport,
+            self_signed=asked.self_signed,
             wait_for_source=self._waits if asked.wait_for_source is None else asked.wait_for_source,
             max_backoff_s=asked.max_backoff_s,
             size_hw=(asked.size[1], asked.size[0]) if asked.size else None,
@@ -281,7 +291,19 @@ class Job:
             double_iou=self.config.double_iou,
         )
         self.refused = segmenter.refused
-        return Segment(segmenter, overlap=not self._live)
+        return Segment(segmenter, overlap=not self._live, contract=self._contract())
+
+    def _contract(self) -> LatencyContract | None:
+        promised_s = self.config.max_age_s
+        if promised_s is None or not self._live:
+            return None
+        return LatencyContract(
+            promised_s, lambda i: self.streams[i].meter, self._too_late, coasts=self.config.track.enabled
+        )
+
+    def _too_late(self, source_id: str) -> int:
+        """Results that the sink which lost most did not get for their age."""
+        return max(meter.too_old.value for meter in self.streams[source_id].sink_meters.values())
 
     def _open_follow(self) -> Follow:
         return Follow(
@@ -306,6 +328,13 @@ class Job:
             return None
         config = TrackerConfig.for_score_threshold(self.config.score)
         return replace(config, lost_seconds=asked.lost_seconds) if asked.lost_seconds else config
+
+
+def _check_names(named: Collection[str], source_ids: Collection[str]) -> None:
+    for name in named:
+        if name not in source_ids:
+            hint = did_you_mean(name, source_ids) or f"there are {', '.join(source_ids)}"
+            raise ConfigError(f"capture.per_source: no source is called {name!r}; {hint}")
 
 
 def _source_of_segmented(item: Segmented) -> str:

@@ -59,7 +59,8 @@ def _source_line(job: Job, source_id: str, links: Links, failures: Mapping[str, 
     recent = RecentQuantiles.merged(meter.recent for meter in stream.sink_meters.values()).snapshot()
     line = (
         f"{name}: {counts['delivered']} frames, {stream.meter.rate.recent_per_second():.1f} fps, "
-        f"age {recent['p50_ms']:.0f} ms (p99 {recent['p99_ms']:.0f}), {counts['overrun']} dropped, "
+        f"age {recent['p50_ms']:.0f} ms (p95 {recent['p95_ms']:.0f}, p99 {recent['p99_ms']:.0f}), "
+        f"{counts['overrun'] + counts['too_old']} dropped, "
         f"{job.runtime}"
     )
     broken = [part for part in stream.sink_meters if f"sink {part!r}" in failures]
@@ -76,7 +77,7 @@ def _source_line(job: Job, source_id: str, links: Links, failures: Mapping[str, 
 
 def _counts(job: Job, source_id: str, links: Links) -> dict[str, int]:
     """Frames captured; delivered, to the sink that got fewest; and lost on the way: `overrun` where the next
-    part was slower, `unfinished` at the end."""
+    part was slower, `too_old` where `max_age_s` forbade to deliver them, `unfinished` at the end."""
     mailbox = links("segment")[f"{source_id} → segment"]
     meters = job.streams[source_id].sink_meters
     # A sink that misses nothing reads before rendering.
@@ -85,11 +86,13 @@ def _counts(job: Job, source_id: str, links: Links) -> dict[str, int]:
     delivered = meters[part].written.value
     behind = [*links(f"render {source_id}").values(), links(part)[f"render {source_id} → {part}"]]
     overrun = mailbox.overrun + sum(stats.overrun for stats in behind)
+    too_old = job.streams[source_id].meter.too_old.value + meters[part].too_old.value
     return {
         "captured": mailbox.offered,
         "delivered": delivered,
         "overrun": overrun,
-        "unfinished": mailbox.offered - overrun - delivered,
+        "too_old": too_old,
+        "unfinished": mailbox.offered - overrun - too_old - delivered,
     }
 
 
@@ -128,6 +131,7 @@ def _source_summary(job: Job, source_id: str, links: Links) -> dict[str, Any]:
         "dropped": counts,
         "fps": round(stream.meter.rate.per_second, 3),
         "age_ms": LatencyQuantiles.merged(m.ages for m in stream.sink_meters.values()).snapshot(),
+        "recent_age_ms": RecentQuantiles.merged(m.recent for m in stream.sink_meters.values()).snapshot(),
         "sinks": {name: meter.written.value for name, meter in stream.sink_meters.items()},
         "reconnects": 0,
         "repaired_pts": 0,

@@ -84,6 +84,19 @@ class Tracker:
             (now - table.seen[rows]).astype(np.float32),
         )
 
+    def ahead(self, t_seconds: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Where its confirmed tracks will be at media time `t_seconds`, if they go on as they do: ids (T,)
+        and boxes (T, 4), pixels of the original frame, which may reach beyond it. Nothing changes.
+
+        At most `lost_seconds` ahead; a time that is not later than the last frame's is that.
+        """
+        rows = np.flatnonzero(self._table.id > 0)
+        state = self._table.state[rows].copy()
+        step = min(t_seconds - self._clock.now, self.config.lost_seconds)
+        if step > 0 and len(rows):
+            motion.predict(state, step, self._clock.pace_seconds)
+        return self._table.id[rows].copy(), motion.boxes_of(state).astype(np.float32)
+
     def _forget(self, instances: Instances) -> bool:
         """End tracks unseen for too long, and all of them when the frame changes size.
 

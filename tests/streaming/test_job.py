@@ -79,7 +79,7 @@ def test_every_frame_of_a_file_comes_out_with_its_own_time(clip, tmp_path):
     assert [line["pts"] for line in lines] == pytest.approx(times_of(clip), abs=1e-6)
     numbers = summary(job)["sources"]["scene"]
     assert (numbers["captured"], numbers["delivered"]) == (25, 25)
-    assert numbers["dropped"] == {"overrun": 0, "unfinished": 0}
+    assert numbers["dropped"] == {"overrun": 0, "too_old": 0, "unfinished": 0}
 
 
 def test_the_data_file_says_what_and_where(clip, tmp_path):

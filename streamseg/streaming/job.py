@@ -18,7 +18,6 @@ from streamseg.capture.open import is_live, open_source
 from streamseg.capture.source import Source
 from streamseg.engine_contract import Engine, EngineInfo
 from streamseg.errors import ConfigError, SourceError, UnknownSource
-from streamseg.overlay.painter import Painter
 from streamseg.pipeline.channel import Policy
 from streamseg.pipeline.output import Output, Tap
 from streamseg.pipeline.parts import SinkPart
@@ -36,7 +35,7 @@ from streamseg.streaming.follow import Follow
 from streamseg.streaming.limited import Limited
 from streamseg.streaming.meter import SinkMeter, SourceMeter
 from streamseg.streaming.outputs import written_paths
-from streamseg.streaming.render import Render
+from streamseg.streaming.render import Render, painter_of
 from streamseg.streaming.segment import Segment
 from streamseg.streaming.stream import Companion, Stream, check_names, options_of
 from streamseg.structures import Frame, Result
@@ -305,7 +304,7 @@ class Job:
         self._rendered[source_id] = self.pipeline.add_stage(
             f"render {source_id}",
             lambda: Render(
-                Painter(self.config.overlay.trail_seconds) if needs_canvas else None,
+                painter_of(self.config.overlay) if needs_canvas else None,
                 stream.meter,
                 status_line=self.config.overlay.status,
             ),

@@ -15,6 +15,7 @@ from streamseg.models.network import build_network  # noqa: E402
 from streamseg.models.picodet.decode import joint_scores  # noqa: E402
 from streamseg.models.picodet.network import PicoDet, PicoHeads, level_points  # noqa: E402
 from streamseg.training.canvas import Canvas, Patch  # noqa: E402
+from streamseg.training.class_objective import ClassObjective, turned  # noqa: E402
 from streamseg.training.detector_losses import (  # noqa: E402
     compute_detector_losses,
     distances,
@@ -143,3 +144,42 @@ def test_an_object_is_learnt_with_its_mask_and_statistics_stay() -> None:
     assert history[-1]["score"] < history[0]["score"]
     for key, value in statistics.items():
         assert objective.model.state_dict()[key].equal(value), key
+
+
+def test_boxes_turn_with_their_pictures() -> None:
+    """A bright patch, and where its box is after each number of quarters."""
+    image = np.zeros((64, 64, 3), np.uint8)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[4:12, 20:60] = 255
+    image[mask > 0] = 255
+    regions = [Patch(0, False, mask, 320.0), Patch(1, False, mask, 320.0)]
+    batch = collate([Canvas(image, np.ones(2, bool), regions).sample((16, 16))])
+    for quarters in range(4):
+        seen = turned(batch, quarters, classes=1)
+        rows, columns = np.nonzero(seen.images[0, :, :, 0].numpy())
+        around = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        torch.testing.assert_close(seen.boxes[0], torch.tensor([around], dtype=torch.float32) / 64)
+        torch.testing.assert_close(seen.ignored[0], seen.boxes[0])  # the class that is not known
+        assert seen.classes[0].tolist() == [0]
+        assert seen.counted.shape == (1, 1)
+
+
+@pytest.mark.slow
+def test_only_the_class_layers_learn() -> None:
+    torch.manual_seed(0)
+    model = build_network("picodet_s", ("a", "b"), (64, 64))
+    assert isinstance(model, PicoDet)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    objective = ClassObjective(model.train(), mixed=False)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[8:56, 12:50] = 255
+    patches = [Patch(1, False, mask, 48 * 38.0)]
+    canvas = Canvas(np.full((64, 64, 3), 90, np.uint8), np.ones(2, bool), patches)
+    optimizer = torch.optim.AdamW([p for p in objective.parameters() if p.requires_grad], 1e-2)
+    losses = objective(collate([canvas.sample((16, 16))] * 2))
+    assert losses["stay"] == 0
+    torch.stack(tuple(losses.values())).sum().backward()
+    optimizer.step()
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {f"heads.{k}.classify.{part}" for k in range(4) for part in ("weight", "bias")}
+    assert objective(collate([canvas.sample((16, 16))] * 2))["stay"] > 0

@@ -81,7 +81,7 @@ VENDORS: dict[str, set[str]] = {
     "threading": {"pipeline"},
     "torch": {"models", "export", "training", "datasets", "evaluation", "engines", "bundled"},
     "torchvision": {"models", "training", "datasets"},
-    "onnx": {"export", "compile"},
+    "onnx": {"export", "compile", "models"},
     "onnxruntime": {"engines", "compile", "export"},
     "openvino": {"engines"},
     "tensorrt": {"engines", "compile"},

@@ -166,8 +166,9 @@ class RunConfig(Section):
     engine: EngineConfig = EngineConfig()
     score: Fraction = 0.3
     """Instances below it are not drawn, written or given a new id."""
-    double_iou: Fraction = 1.0
-    """Of two instances of different classes whose masks have a greater IoU the surer is kept; 1: both are."""
+    double_iou: Fraction = 0.7
+    """Of two instances of different classes whose masks have a greater IoU only the one that is clearly surer
+    is kept; 1: both are."""
     classes: tuple[Name, ...] | None = None
     """Names of classes to keep; all when left out."""
     max_frames: Annotated[int, Field(ge=1)] | None = None

@@ -27,7 +27,7 @@ def model() -> RtmDet:
 
 
 def heads(*found: tuple[int, int, float, tuple[float, float, float, float]]) -> RtmDetHeads:
-    """Of locations, each with a class, a logit and the distances of its sides; kernels and features random."""
+    """Of locations, each with a class, a logit and the distances of its sides; the rest is random."""
     rng = torch.Generator().manual_seed(1)
     count = len(POINTS)
     logits, distances = torch.full((1, count, 3), -9.0), torch.zeros(1, count, 4)

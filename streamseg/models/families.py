@@ -70,9 +70,16 @@ def make_tail(
     """What turns the raw heads of `model` into instances of `classes`, of all if None. Raises ExportError for
     options it has not."""
     columns = None if classes is None else columns_of(model, classes)
-    if isinstance(model, PicoDet | RtmDet):
-        make = PicoTail if isinstance(model, PicoDet) else RtmDetTail
-        return make(
+    if isinstance(model, PicoDet):
+        return PicoTail(
+            model,
+            max_detections=max_detections,
+            score_threshold=score_threshold,
+            cross_class=cross_class,
+            columns=columns,
+        )
+    if isinstance(model, RtmDet):
+        return RtmDetTail(
             model,
             max_detections=max_detections,
             score_threshold=score_threshold,

@@ -14,6 +14,8 @@ from streamseg.errors import ConfigError
 from streamseg.models.network import Network
 from streamseg.models.picodet.config import PicoDetConfig
 from streamseg.models.picodet.network import PicoDet, level_points
+from streamseg.models.rtmdet.config import RtmDetConfig
+from streamseg.models.rtmdet.network import RtmDet
 from streamseg.models.solo.config import SoloConfig
 from streamseg.models.solo.solo import Solo
 from streamseg.models.solo.solov2 import DynamicHeads
@@ -30,7 +32,7 @@ from streamseg.training.solo_losses import compute_solo_losses
 __all__ = ["MaskObjective", "Objective", "SoloObjective", "YolactObjective", "make_objective", "normalise"]
 
 
-def normalise(images: Tensor, config: YolactConfig | SoloConfig | PicoDetConfig) -> Tensor:
+def normalise(images: Tensor, config: YolactConfig | SoloConfig | PicoDetConfig | RtmDetConfig) -> Tensor:
     """(B, h, w, 3) uint8 BGR → (B, 3, h, w) float32 RGB as the network expects."""
     mean, std = (torch.tensor(v, device=images.device) for v in (config.mean_rgb, config.std_rgb))
     return ((images.flip(3).float() - mean) / std).permute(0, 3, 1, 2)
@@ -140,6 +142,10 @@ def make_objective(model: Network, *, mixed: bool) -> Objective:
     if isinstance(model, PicoDet):
         raise ConfigError(
             f"model {model.config.name}: its detector is not trained here; take compact or solov2_light_r50"
+        )
+    if isinstance(model, RtmDet):
+        raise ConfigError(
+            f"model {model.config.name}: it is not trained here; take compact or solov2_light_r50"
         )
     if model.config.head != "dynamic":
         raise ConfigError(

@@ -52,7 +52,7 @@ def test_keeps_what_the_loop_keeps(count: int, of_one_class: bool) -> None:
     for b in range(2):
         want = by_the_loop(boxes[b], scores[b], None if of_one_class else classes[b], 30)
         assert 5 < len(want) < count
-        assert found.index[b, : len(want)].tolist() == want
+        assert found.rows[b, : len(want)].tolist() == want
         assert found.scores[b, : len(want)].equal(scores[b, want])
         assert not found.scores[b, len(want) :].any()
 
@@ -64,5 +64,5 @@ def test_a_suppressed_box_suppresses_nothing() -> None:
 
     found = greedy_survivors(boxes, torch.tensor([[0.9, 0.8, 0.7]]), None, IOU, most=3)
 
-    assert found.index[0, :2].tolist() == [0, 2]
+    assert found.rows[0, :2].tolist() == [0, 2]
     assert found.scores[0].tolist() == pytest.approx([0.9, 0.7, 0])

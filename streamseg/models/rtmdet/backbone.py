@@ -25,7 +25,7 @@ class CspNext(nn.Module):
             ConvNormSilu(width // 2, width // 2, 3),
             ConvNormSilu(width // 2, width, 3),
         )
-        stages = []
+        stages: list[nn.Module] = []
         for out, blocks in zip(stage_widths, stage_blocks, strict=True):
             last = len(stages) == len(stage_widths) - 1
             layers: list[nn.Module] = [ConvNormSilu(width, out, 3, stride=2)]

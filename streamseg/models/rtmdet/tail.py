@@ -136,17 +136,17 @@ class RtmDetTail(nn.Module):
         """(B, K, h/8, w/8) logits: three 1×1 convolutions of each location's own."""
         batch, count = locations.shape
         kernels = heads.kernels.gather(1, locations.unsqueeze(-1).expand(-1, -1, heads.kernels.shape[2]))
-        first, second, third, *biases = kernels.split(KERNEL_PARTS, dim=-1)
+        first, second, third, *biases = torch.split(kernels, KERNEL_PARTS, dim=-1)
         point = self.points[locations]
-        first = first.unflatten(-1, (MASK_CHANNELS, MASK_CHANNELS + 2))
+        first = first.reshape(batch, count, MASK_CHANNELS, MASK_CHANNELS + 2)
         slope = first[..., :2] / (PLACE_UNIT * point[..., 2]).view(batch, count, 1, 1)
         # What kernels see of a place is linear in it: one more product, no map of places for each instance.
         here = (slope * point[..., None, :2]).sum(-1) + biases[0]
         weights = torch.cat((first[..., 2:], -slope, here.unsqueeze(-1)), -1)
         places = self.places.expand(batch, -1, -1)
         x = weights.flatten(1, 2) @ torch.cat((heads.features.flatten(2), places), 1)
-        x = x.relu().unflatten(1, (count, MASK_CHANNELS))
-        x = second.unflatten(-1, (MASK_CHANNELS, MASK_CHANNELS)) @ x + biases[1].unsqueeze(-1)
+        x = x.relu().reshape(batch, count, MASK_CHANNELS, -1)
+        x = second.reshape(batch, count, MASK_CHANNELS, -1) @ x + biases[1].unsqueeze(-1)
         x = third.unsqueeze(-2) @ x.relu() + biases[2].unsqueeze(-1)
         return x.reshape(batch, count, *heads.features.shape[2:])
 

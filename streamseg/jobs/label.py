@@ -19,7 +19,7 @@ from streamseg.errors import ConfigError, DatasetError
 from streamseg.evaluation.detect import segmented
 from streamseg.progress import Watcher
 from streamseg.streaming.config import RunConfig
-from streamseg.streaming.job import class_ids
+from streamseg.streaming.choice import class_ids
 
 __all__ = ["Labelled", "label_folder"]
 

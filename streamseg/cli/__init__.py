@@ -10,7 +10,20 @@ import traceback
 import typer
 
 from streamseg.addresses import printable
-from streamseg.cli import build, certify, data, demo, doctor, engines, eval, export, models, run, train
+from streamseg.cli import (
+    build,
+    certify,
+    data,
+    demo,
+    doctor,
+    engines,
+    eval,
+    eval_tracks,
+    export,
+    models,
+    run,
+    train,
+)
 from streamseg.cli.terminal import lines_printable
 from streamseg.cli.verbosity import is_debugging
 from streamseg.errors import ConfigError, StreamsegError
@@ -35,6 +48,7 @@ app.command("certify")(certify.certify)
 app.add_typer(data.data, name="data")
 app.command("train")(train.train)
 app.command("eval")(eval.evaluate)
+app.command("eval-tracks")(eval_tracks.eval_tracks)
 app.command("engines")(engines.engines)
 app.add_typer(models.models, name="models")
 app.command("doctor")(doctor.doctor)

@@ -3,7 +3,7 @@
 No function makes an N × H × W array; each works inside the tight box of what is set.
 """
 
-from streamseg.masks.crops import Crop, compared_scale, crop_iou, mask_iou, tight_crops
+from streamseg.masks.crops import COMPARED_CELLS, Crop, compared_scale, crop_iou, mask_iou, tight_crops
 from streamseg.masks.doubles import without_doubles
 from streamseg.masks.frame_masks import FrameMasks, area, full_frame, polygons, region, rle
 from streamseg.masks.regions import Region, contours, polygons_from_region
@@ -11,6 +11,7 @@ from streamseg.masks.rle import Rle
 from streamseg.masks.soft import THRESHOLD, BoxGrids, Masks
 
 __all__ = [
+    "COMPARED_CELLS",
     "THRESHOLD",
     "BoxGrids",
     "Crop",

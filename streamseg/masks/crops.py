@@ -16,7 +16,7 @@ from streamseg.masks.regions import Region, region_from_runs
 from streamseg.masks.runs import box_runs, runs_of
 from streamseg.masks.soft import THRESHOLD, BoxGrids, Masks
 
-__all__ = ["Crop", "compared_scale", "crop_iou", "mask_iou", "tight_crops"]
+__all__ = ["COMPARED_CELLS", "Crop", "compared_scale", "crop_iou", "mask_iou", "tight_crops"]
 
 COMPARED_CELLS = 160
 """Cells along a frame's longer side for masks that share no grid. As fine as the grids of the one-stage

@@ -19,14 +19,17 @@ Floats = NDArray[np.float64]
 _ROW = np.dtype(
     [
         ("id", np.int64),
-        ("hits", np.int64),
+        ("evidence", np.float64),
         ("class_id", np.int32),
+        ("class_lead", np.float64),
         ("born", np.float64),
         ("seen", np.float64),
         ("state", np.float64, motion.STATE_SHAPE),
     ],
     align=True,
 )
+_MOST_LEAD = 10.0
+"""Of a class over the others, in scores: what was one thing for an hour can still turn out another."""
 
 
 class TrackTable:
@@ -50,13 +53,13 @@ class TrackTable:
         return self._rows["id"]
 
     @property
-    def hits(self) -> NDArray[np.int64]:
-        """(T,) moments at which it was seen."""
-        return self._rows["hits"]
+    def evidence(self) -> Floats:
+        """(T,) scores of the moments at which it was seen, summed up."""
+        return self._rows["evidence"]
 
     @property
     def class_id(self) -> NDArray[np.int32]:
-        """(T,) class when last seen."""
+        """(T,) class by vote."""
         return self._rows["class_id"]
 
     @property
@@ -85,7 +88,8 @@ class TrackTable:
         if not len(which):
             return which
         born = np.zeros(len(which), _ROW)
-        born["id"], born["hits"], born["class_id"] = -1, 1, found.class_id[which]
+        born["id"], born["class_id"] = -1, found.class_id[which]
+        born["evidence"] = born["class_lead"] = found.score[which]
         born["born"] = born["seen"] = now
         born["state"] = motion.initiate(found.measured[which], pace_seconds)
         self._rows = np.concatenate((self._rows, born))
@@ -96,11 +100,20 @@ class TrackTable:
         """Continue the tracks at `rows` with the detections at `which`."""
         self.state[rows] = motion.correct(self.state[rows], found.measured[which])
         # A second look at the same moment is no further evidence.
-        self.hits[rows] += self.seen[rows] < now
+        score = np.where(self.seen[rows] < now, found.score[which], 0.0)
+        self.evidence[rows] += score
         self.seen[rows] = now
-        self.class_id[rows] = found.class_id[which]
+        self._vote(rows, found.class_id[which], score)
         for row, k in zip(rows.tolist(), which.tolist(), strict=True):
             self.outlines[row] = found.outlines[k]
+
+    def _vote(self, rows: Indices, class_id: NDArray[np.int32], score: Floats) -> None:
+        """Each detection votes with its score: the lead of a track's class grows, or shrinks until another
+        takes over (Boyer, Moore, "MJRTY", 1991, with weights), so that one number stands for all votes."""
+        same = self.class_id[rows] == class_id
+        lead = self._rows["class_lead"][rows] + np.where(same, score, -score)
+        self.class_id[rows] = np.where(lead < 0, class_id, self.class_id[rows])
+        self._rows["class_lead"][rows] = np.minimum(np.abs(lead), _MOST_LEAD)
 
     def confirm(self, rows: Indices) -> None:
         """Give ids to the tentative tracks at `rows`, in that order."""

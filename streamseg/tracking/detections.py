@@ -108,8 +108,7 @@ def detections_from_instances(instances: Instances, low_score: float) -> tuple[D
     measured = motion.measure(instances.xyxy)
     sound = np.isfinite(measured).all(1) & (measured[:, 2:] > 0).all(1) & np.isfinite(instances.score)
     usable = np.flatnonzero(sound & (instances.score >= low_score))
-    cx, cy, w, h = measured[usable].T
-    order = usable[np.lexsort((h, w, instances.class_id[usable], cy, cx, -instances.score[usable]))]
+    order = usable[_by_looks(measured[usable], instances.score[usable], instances.class_id[usable])]
     xyxy = instances.xyxy[order].astype(np.float64)
     found = Detections(
         order,
@@ -122,6 +121,18 @@ def detections_from_instances(instances: Instances, low_score: float) -> tuple[D
     return found, len(instances) - int(np.count_nonzero(sound))
 
 
+def _by_looks(
+    measured: NDArray[np.float64], score: NDArray[np.float32], class_id: NDArray[np.int32]
+) -> NDArray[np.intp]:
+    """An order by falling score, then centre, class and size."""
+    order = np.argsort(-score, kind="stable")
+    ordered = score[order]
+    if (ordered[1:] < ordered[:-1]).all():
+        return order  # no two alike: the other keys, which cost as much as the rest, decide nothing
+    cx, cy, w, h = measured.T
+    return np.lexsort((h, w, class_id, cy, cx, -score))
+
+
 def _outlines(masks: Masks, xyxy: NDArray[np.float64], index: NDArray[np.intp]) -> list[Outline | None]:
     """One per box: the cells it touches and a margin, as networks crop masks a cell outside the box."""
     scale_xy = compared_scale(masks)
@@ -132,6 +143,8 @@ def _outlines(masks: Masks, xyxy: NDArray[np.float64], index: NDArray[np.intp]) 
             for k, enough in zip(index.tolist(), (cells >= MIN_MASK_CELLS).tolist(), strict=True)
         ]
     height, width = masks.soft.shape[1:]
+    if height * width < MIN_MASK_CELLS:
+        return [None] * len(index)
     cells = xyxy / (*scale_xy, *scale_xy)
     low = np.maximum(np.floor(cells[:, :2]) - _MARGIN, 0).astype(np.intp).tolist()
     high = np.clip(np.ceil(cells[:, 2:]) + _MARGIN, 0, (width, height)).astype(np.intp).tolist()

@@ -118,8 +118,8 @@ def _paired_iou(a: Floats, b: Floats) -> Floats:
 
 
 def best_pairs(rows: Indices, columns: Indices, iou: Floats, rank: Rank) -> Pairs:
-    """Of the pairs of `rows` and `columns` (P,), with the IoU of their boxes, those one to one with the highest
-    sum of ranks.
+    """Of the pairs of `rows` and `columns` (P,), with the IoU of their boxes, those one to one with the
+    highest sum of ranks.
 
     `rank` is asked only for pairs that compete with another: one that is alone in its row and column is
     a pair whatever its rank.

@@ -25,6 +25,9 @@ _SECOND_LOOK_BUFFER = 0.3
 _LEAST_STEPS_KEPT = 2
 _HIT_SCORE = 0.63
 """The mean score with which `confirm_hits` frames confirm a track."""
+_MOST_WEIGHT = 1.5
+"""Of a frame after missing ones, as evidence: false detections are alike in frames that follow each other, so
+that one is a better witness who comes later, and finds the object where it should be by then."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +72,8 @@ class Tracker:
         found, rejected = detections_from_instances(instances, self.config.low_score)
         self.rejected_boxes += rejected
         rows, which = self._match(found)
-        self._table.see(rows, found, which, self._clock.now)
+        weight = min(_MOST_WEIGHT, max(1.0, self._clock.step / self._clock.pace_seconds))
+        self._table.see(rows, found, which, self._clock.now, weight)
         rows = self._settle(rows)
         born_rows, born = self._begin(found, which, arriving)
         return self._report(

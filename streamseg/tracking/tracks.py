@@ -96,12 +96,13 @@ class TrackTable:
         self.outlines += [found.outlines[k] for k in which.tolist()]
         return np.arange(len(self) - len(which), len(self))
 
-    def see(self, rows: Indices, found: Detections, which: Indices, now: float) -> None:
-        """Continue the tracks at `rows` with the detections at `which`."""
+    def see(self, rows: Indices, found: Detections, which: Indices, now: float, weight: float) -> None:
+        """Continue the tracks at `rows` with the detections at `which`; their scores count `weight` times as
+        evidence."""
         self.state[rows] = motion.correct(self.state[rows], found.measured[which])
         # A second look at the same moment is no further evidence.
         score = np.where(self.seen[rows] < now, found.score[which], 0.0)
-        self.evidence[rows] += score
+        self.evidence[rows] += weight * score
         self.seen[rows] = now
         self._vote(rows, found.class_id[which], score)
         for row, k in zip(rows.tolist(), which.tolist(), strict=True):

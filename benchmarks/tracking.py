@@ -103,24 +103,27 @@ def scores(truths: dict[str, Rows], results: dict[str, Rows]) -> dict[str, float
     return {name: round(value, 2) for name, value in tracking_scores(sequences).items()}
 
 
-def accuracy(sequences: Sequence[BoxSequence], peers: str | None) -> dict[str, dict[str, dict[str, float]]]:
-    """Scores by mode and tracker."""
-    table: dict[str, dict[str, dict[str, float]]] = {}
+Scores = dict[str, dict[str, dict[str, dict[str, float]]]]
+
+
+def accuracy(groups: dict[str, Sequence[str]], sequences: Sequence[BoxSequence], peers: str | None) -> Scores:
+    """Scores by group of names of `sequences`, mode and tracker."""
+    table: Scores = {group: {} for group in groups}
     for mode in MODES:
         seen = [frames_seen(len(sequence.truth), mode) for sequence in sequences]
-        truths = {
-            sequence.name: [sequence.truth[frame] for frame in frames]
-            for sequence, frames in zip(sequences, seen, strict=True)
-        }
         made = {
             name: [follow(sequence, frames) for sequence, frames in zip(sequences, seen, strict=True)]
             for name, follow in OURS.items()
         }
         if peers:
             made |= others(peers, sequences, seen)
-        table[mode] = {
-            name: scores(truths, dict(zip(truths, rows, strict=True))) for name, rows in made.items()
-        }
+        for group, names in groups.items():
+            at = [k for k, sequence in enumerate(sequences) if sequence.name in names]
+            truths = {sequences[k].name: [sequences[k].truth[frame] for frame in seen[k]] for k in at}
+            table[group][mode] = {
+                name: scores(truths, {sequences[k].name: rows[k] for k in at}) for name, rows in made.items()
+            }
+        print(f"{mode}: done", file=sys.stderr, flush=True)
     return table
 
 
@@ -191,14 +194,16 @@ def main() -> None:
     if asked.mot15 is not None:
         folders = sorted(path.parent.parent for path in asked.mot15.glob("*/det/det_frcnn.txt"))
         sequences = [read_sequence(folder) for folder in folders]
+        names = [sequence.name for sequence in sequences]
         groups = {
-            "tuning": [sequence for sequence in sequences if sequence.name not in HELD_OUT],
-            "held out": [sequence for sequence in sequences if sequence.name in HELD_OUT],
-            "all": sequences,
-            "simulated": [simulated(sequence, 1) for sequence in sequences],
+            "tuning": [name for name in names if name not in HELD_OUT],
+            "held out": [name for name in names if name in HELD_OUT],
+            "all": names,
         }
-        report["sequences"] = {name: [sequence.name for sequence in group] for name, group in groups.items()}
-        report["scores"] = {name: accuracy(group, asked.peers) for name, group in groups.items()}
+        imagined = [simulated(sequence, 1) for sequence in sequences]
+        report["sequences"] = groups
+        report["scores"] = accuracy(groups, sequences, asked.peers)
+        report["scores"] |= accuracy({"simulated": [s.name for s in imagined]}, imagined, asked.peers)
     text = json.dumps(report, indent=1) + "\n"
     if asked.out:
         asked.out.write_text(text)

@@ -43,8 +43,9 @@ class MaskSmoother:
     """Blends the masks of one source's successive frames, by track, with a time constant.
 
     A mask weighs the less the longer ago it was, and the less it fits now: a shape that changes fast is
-    not smeared. A hole, or a bay, that comes for a frame is closed; one that stays opens. What is kept is one
-    crop for each track of the last moments.
+    not smeared. And it weighs in a cell the less the surer the cell is: what flickers are cells near one
+    half, what the network is sure of has moved or changed. So a hole of doubt that comes for a frame is
+    closed, and one that stays opens. What is kept is one crop for each track of the last moments.
     """
 
     def __init__(self, seconds: float = 0.1) -> None:
@@ -81,7 +82,7 @@ class MaskSmoother:
             moved = past.soft if scale_xy is None else _moved(past, xyxy, scale_xy, (x0, y0, x1, y1))
             if moved.shape == crop.shape:
                 weight = math.exp((past.seen - now) / self._seconds) * _fit(moved, crop)
-                cv2.addWeighted(moved, weight, crop, 1 - weight, 0, dst=crop)
+                _blend_unsure(moved, weight, crop)
         self._past[name] = _Past(crop.copy(), (x0, y0), scale_xy, xyxy.copy(), now)
 
 
@@ -106,6 +107,14 @@ def _moved(past: _Past, xyxy: NDArray[np.float32], scale_xy: tuple[float, float]
     matrix = np.array([[growth[0], 0, shift[0]], [0, growth[1], shift[1]]])
     size = window[2] - window[0], window[3] - window[1]
     return np.asarray(cv2.warpAffine(past.soft, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def _blend_unsure(moved: Grid, weight: float, crop: Grid) -> None:
+    """Pull the cells of `crop` towards `moved` in place, by `weight` at one half, not at all at 0 and 255."""
+    mine = crop.astype(np.float32)
+    doubt = 1 - np.abs(mine - np.float32(127.5)) / np.float32(127.5)
+    mine += np.float32(weight) * doubt * (moved - mine)
+    crop[...] = np.rint(mine)
 
 
 def _fit(a: Grid, b: Grid) -> float:

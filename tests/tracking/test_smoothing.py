@@ -24,18 +24,19 @@ def disc(x: float, y: float, radius: float) -> Bits:
 
 
 def seen(truth: Bits, random: np.random.Generator) -> np.ndarray:
-    """The truth with another edge in each frame, and a hole in some."""
+    """The truth as probabilities, with doubts in another place in each frame."""
     rows, columns = np.nonzero(truth)
     noise = np.zeros((GRID, GRID))
     for _ in range(25):
         at = random.integers(len(rows))
         y, x = rows[at] + random.normal(0, 2), columns[at] + random.normal(0, 2)
-        noise += random.choice([-0.5, 0.5]) * disc(x, y, 3)
-    return np.where(truth + noise >= 0.5, 255, 0).astype(np.uint8)
+        noise += random.choice([-1, 1]) * disc(x, y, 3)
+    doubtful = np.where(truth, 205, 50) - np.where(truth, 100, -100) * (np.where(truth, -noise, noise) > 0)
+    return np.where(noise == 0, 255 * truth, doubtful).astype(np.uint8)
 
 
 def of_box(soft: np.ndarray) -> list[float]:
-    rows, columns = np.nonzero(soft)
+    rows, columns = np.nonzero(soft >= 128)
     return [4 * columns.min(), 4 * rows.min(), 4 * columns.max() + 4, 4 * rows.max() + 4]
 
 
@@ -72,7 +73,7 @@ def steady(make: MakeInstances, soft: np.ndarray) -> Instances:
 
 def test_a_hole_of_a_frame_is_closed_and_one_that_stays_opens(make_instances: MakeInstances) -> None:
     whole = np.where(disc(50, 50, 20), 255, 0).astype(np.uint8)
-    holed = np.where(disc(50, 50, 20) & ~disc(50, 50, 5), 255, 0).astype(np.uint8)
+    holed = np.where(disc(50, 50, 5), 100, whole).astype(np.uint8)
     tracker, smoother = Tracker(), MaskSmoother()
     middle = []
     for k in range(24):
@@ -97,7 +98,7 @@ def test_grids_over_boxes_are_blended_in_place() -> None:
     smoother, tracker = MaskSmoother(), Tracker()
     for k in range(6):
         soft = np.full((1, 28, 28), 255, np.uint8)
-        soft[0, 10:14, 10:14] = 0 if k == 5 else 255
+        soft[0, 10:14, 10:14] = 100 if k == 5 else 255
         moved = xyxy + 3 * k
         masks = Masks(soft, BoxGrids(moved), (400, 400))
         instances = Instances(moved, np.array([0.9], np.float32), np.zeros(1, np.int32), masks)

@@ -2,9 +2,9 @@
 
     python benchmarks/flicker.py [--davis FOLDER] [--frames N] [--out FILE]
 
-Synthetic scenes by the engine `shapes`, and the sequences of DAVIS 2016 under FOLDER (JPEGImages, Annotations)
-by `compact`: steadiness (docs/tracking.md) of the truth, of what was found, and of the same smoothed, always of
-the objects that were found in both frames; mean IoU with the truth; mask AP of the scenes.
+Synthetic scenes by the engine `shapes`, and the sequences of DAVIS 2016 under FOLDER by `compact`: steadiness
+(docs/tracking.md) of the truth, of what was found, and of the same smoothed, always of the objects that were
+found in both frames; mean IoU with the truth; mask AP of the scenes.
 """
 
 from __future__ import annotations

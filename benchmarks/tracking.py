@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,9 @@ def scores(truths: dict[str, Rows], results: dict[str, Rows]) -> dict[str, float
 Scores = dict[str, dict[str, dict[str, dict[str, float]]]]
 
 
-def accuracy(groups: dict[str, Sequence[str]], sequences: Sequence[BoxSequence], peers: str | None) -> Scores:
+def accuracy(
+    groups: Mapping[str, Sequence[str]], sequences: Sequence[BoxSequence], peers: str | None
+) -> Scores:
     """Scores by group of names of `sequences`, mode and tracker."""
     table: Scores = {group: {} for group in groups}
     for mode in MODES:

@@ -59,6 +59,7 @@ class Follow:
         tracker = self._trackers[frame.source_id]
         tracks = tracker.update(instances, frame.pts_seconds)
         self._note(frame.source_id, tracker)
+        item = replace(item, instances=(instances := tracker.voted(instances, tracks)))
         keep = (instances.score >= self._config.high_score) | (tracks.id >= 0)
         if keep.all():
             return item, tracks

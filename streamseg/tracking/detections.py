@@ -12,7 +12,7 @@ from streamseg.masks import THRESHOLD, BoxGrids, Crop, Masks, compared_scale, cr
 from streamseg.structures import Instances
 from streamseg.tracking import motion
 
-__all__ = ["Detections", "Outline", "detections_from_instances", "outline_iou"]
+__all__ = ["Detections", "KeptOutline", "Outline", "detections_from_instances", "outline_iou"]
 
 MIN_MASK_CELLS = 32
 """Smaller masks are not compared. On a 138 x 138 grid, masks under 31 cells (500 pixels of 640 x 480)
@@ -68,6 +68,19 @@ class _OnBox(Outline):
 
     def _made(self) -> Crop:
         return tight_crops(self._masks)[0]
+
+
+class KeptOutline(Outline):
+    """Made already, as in a snapshot."""
+
+    __slots__ = ()
+
+    def __init__(self, crop: Crop, scale_xy: tuple[float, float]) -> None:
+        super().__init__(scale_xy)
+        self._crop = crop
+
+    def _made(self) -> Crop:
+        raise AssertionError("it is made")
 
 
 def outline_iou(a: Outline | None, b: Outline | None, shift_px: tuple[float, float]) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from streamseg.tracking.association import Pairs, Round, associate, gap_buffer
 from streamseg.tracking.clock import StepClock
 from streamseg.tracking.config import TrackerConfig
 from streamseg.tracking.detections import Detections, detections_from_instances, outline_iou
+from streamseg.tracking.snapshot import plain_clock, plain_table, restore_clock, restore_table
 from streamseg.tracking.tracks import TrackTable
 
 __all__ = ["LostTracks", "Tracker"]
@@ -21,6 +24,7 @@ Indices = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
 _DEFAULTS = TrackerConfig()
+SNAPSHOT_VERSION = 1
 _SECOND_LOOK_BUFFER = 0.3
 _LEAST_STEPS_KEPT = 2
 _HIT_SCORE = 0.63
@@ -89,6 +93,44 @@ class Tracker:
             motion.boxes_of(table.state[rows]).astype(np.float32),
             (now - table.seen[rows]).astype(np.float32),
         )
+
+    def voted(self, instances: Instances, tracks: Tracks) -> Instances:
+        """`instances`, those that have an id with the class that their track's detections voted for.
+
+        `tracks` are what `update` has just given for them.
+        """
+        table = self._table
+        classes = dict(zip(table.id.tolist(), table.class_id.tolist(), strict=True))
+        own = instances.class_id.tolist()
+        by_vote = [classes[k] if k > 0 else mine for k, mine in zip(tracks.id.tolist(), own, strict=True)]
+        return instances if by_vote == own else replace(instances, class_id=np.array(by_vote, np.int32))
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that the tracker knows, as plain values; JSON keeps them exactly."""
+        return {
+            "version": SNAPSHOT_VERSION,
+            "clock": plain_clock(self._clock),
+            "tracks": plain_table(self._table),
+            "frame_hw": self._frame_hw and list(self._frame_hw),
+            "rejected": [self.rejected_frames, self.rejected_boxes],
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on where `snapshot` was taken, of a tracker with the same configuration.
+
+        Raises ValueError, and nothing changes, when it cannot be used.
+        """
+        try:
+            if snapshot["version"] != SNAPSHOT_VERSION:
+                raise ValueError(f"its version is {snapshot['version']!r}, not {SNAPSHOT_VERSION}")
+            clock, table = StepClock(self.config.nominal_step_seconds), restore_table(snapshot["tracks"])
+            restore_clock(clock, snapshot["clock"])
+            frame_hw = snapshot["frame_hw"] and (int(snapshot["frame_hw"][0]), int(snapshot["frame_hw"][1]))
+            frames, boxes = map(int, snapshot["rejected"])
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise ValueError(f"not a tracker's snapshot: {error}; begin without it") from error
+        self._clock, self._table, self._frame_hw = clock, table, frame_hw or None
+        self.rejected_frames, self.rejected_boxes = frames, boxes
 
     def _forget(self, instances: Instances) -> bool:
         """End tracks unseen for too long, and all of them when the frame changes size.

@@ -215,6 +215,12 @@ def test_the_class_is_voted_with_the_scores(make_instances: MakeInstances) -> No
     for k, class_id in enumerate([2, 7, 7, 7, 2, 7]):
         assert near([class_id], k / FPS) == [1]
     assert near([2, 7], 6 / FPS) == [-1, 1]
+    mistaken = make_instances([box(100, 100), box(300, 300)], classes=[2, 5])
+    tracks = tracker.update(mistaken, 7 / FPS)
+    assert tracker.voted(mistaken, tracks).class_id.tolist() == [7, 5]
+    assert mistaken.class_id.tolist() == [2, 5]
+    right = make_instances([box(100, 100)], classes=[7])
+    assert tracker.voted(right, tracker.update(right, 8 / FPS)) is right
 
 
 def test_time_going_backwards(make_instances: MakeInstances) -> None:

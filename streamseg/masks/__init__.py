@@ -3,7 +3,15 @@
 No function makes an N × H × W array; each works inside the tight box of what is set.
 """
 
-from streamseg.masks.crops import COMPARED_CELLS, Crop, compared_scale, crop_iou, mask_iou, tight_crops
+from streamseg.masks.crops import (
+    COMPARED_CELLS,
+    Crop,
+    compared_scale,
+    crop_iou,
+    mask_iou,
+    shared_cells,
+    tight_crops,
+)
 from streamseg.masks.doubles import without_doubles
 from streamseg.masks.frame_masks import FrameMasks, area, full_frame, polygons, region, rle
 from streamseg.masks.regions import Region, contours, polygons_from_region
@@ -29,6 +37,7 @@ __all__ = [
     "polygons_from_region",
     "region",
     "rle",
+    "shared_cells",
     "tight_crops",
     "without_doubles",
 ]

@@ -44,6 +44,8 @@ class Round(NamedTuple):
     """Share of its sides by which a box is enlarged on each side before its IoU is taken."""
     allowed: NDArray[np.bool_] | None = None
     """(T, M) pairs that may match; None: all."""
+    fit: Rank | None = None
+    """What is to pass the gate instead of the IoU, and ranks, for boxes that touch; NaN: not a pair."""
 
 
 def gap_buffer(step_seconds: float, usual_seconds: float) -> float:
@@ -87,8 +89,10 @@ def associate(predicted: Floats, found: Floats, stages: Sequence[Round], rank: R
             taking_part &= stage.allowed[rows, columns]
         at, to = rows[taking_part], columns[taking_part]
         iou = _paired_iou(enlarged(predicted[at], stage.buffer), enlarged(found[to], stage.buffer))
+        if stage.fit is not None:
+            iou = stage.fit(at, to, iou)
         close = iou >= stage.gate_iou
-        at, to = best_pairs(at[close], to[close], iou[close], rank)
+        at, to = best_pairs(at[close], to[close], iou[close], stage.fit or rank)
         free_tracks[at] = free_detections[to] = False
         tracks.append(at)
         detections.append(to)

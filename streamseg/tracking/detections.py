@@ -8,11 +8,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.masks import THRESHOLD, BoxGrids, Crop, Masks, compared_scale, crop_iou, tight_crops
+from streamseg.masks import (
+    THRESHOLD,
+    BoxGrids,
+    Crop,
+    Masks,
+    compared_scale,
+    crop_iou,
+    shared_cells,
+    tight_crops,
+)
 from streamseg.structures import Instances
 from streamseg.tracking import motion
 
-__all__ = ["Detections", "KeptOutline", "Outline", "detections_from_instances", "outline_iou"]
+__all__ = [
+    "Detections",
+    "KeptOutline",
+    "Outline",
+    "detections_from_instances",
+    "outline_iou",
+    "outline_share",
+]
 
 MIN_MASK_CELLS = 32
 """Smaller masks are not compared. On a 138 x 138 grid, masks under 31 cells (500 pixels of 640 x 480)
@@ -88,12 +104,27 @@ def outline_iou(a: Outline | None, b: Outline | None, shift_px: tuple[float, flo
 
     NaN when one is too small to tell, or when they lie on different grids.
     """
-    if a is None or b is None or a.scale_xy != b.scale_xy:
+    if a is None or b is None or not _comparable(a, b):
         return float("nan")
-    if a.crop.area < MIN_MASK_CELLS or b.crop.area < MIN_MASK_CELLS:
+    return crop_iou(a.crop, b.crop, _in_cells(shift_px, a))
+
+
+def outline_share(a: Outline | None, b: Outline | None, shift_px: tuple[float, float]) -> float:
+    """How much of the smaller of `a`, moved by `shift_px`, and `b` lies in the other, 0…1; NaN as of IoU.
+
+    What is seen of an object behind another lies in what was seen of it before, however small it has become.
+    """
+    if a is None or b is None or not _comparable(a, b):
         return float("nan")
-    (dx, dy), (scale_x, scale_y) = shift_px, a.scale_xy
-    return crop_iou(a.crop, b.crop, (dx / scale_x, dy / scale_y))
+    return shared_cells(a.crop, b.crop, _in_cells(shift_px, a)) / min(a.crop.area, b.crop.area)
+
+
+def _comparable(a: Outline, b: Outline) -> bool:
+    return a.scale_xy == b.scale_xy and min(a.crop.area, b.crop.area) >= MIN_MASK_CELLS
+
+
+def _in_cells(shift_px: tuple[float, float], outline: Outline) -> tuple[float, float]:
+    return shift_px[0] / outline.scale_xy[0], shift_px[1] / outline.scale_xy[1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

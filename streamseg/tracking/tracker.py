@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from streamseg.structures import Instances, Tracks, TrackState
 from streamseg.tracking import motion
-from streamseg.tracking.association import Pairs, Round, associate, gap_buffer
+from streamseg.tracking.association import Pairs, Rank, Round, associate, gap_buffer
 from streamseg.tracking.clock import StepClock
 from streamseg.tracking.config import TrackerConfig
-from streamseg.tracking.detections import Detections, detections_from_instances, outline_iou
+from streamseg.tracking.detections import Detections, detections_from_instances, outline_iou, outline_share
 from streamseg.tracking.snapshot import plain_clock, plain_table, restore_clock, restore_table
 from streamseg.tracking.tracks import TrackTable
 
@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 _DEFAULTS = TrackerConfig()
 SNAPSHOT_VERSION = 1
 _SECOND_LOOK_BUFFER = 0.3
+_LEAST_SHARE = 0.5
 _LEAST_STEPS_KEPT = 2
 _HIT_SCORE = 0.63
 """The mean score with which `confirm_hits` frames confirm a track."""
@@ -159,6 +160,9 @@ class Tracker:
             Round(confirmed, good, config.gate_iou, buffer),
             # Before a newcomer is believed, a track that moved oddly gets a second look.
             Round(confirmed, good, config.gate_iou, buffer + _SECOND_LOOK_BUFFER, same_class),
+            # Of an object behind another the box shrinks and grows faster than it may; its mask only loses
+            # cells, or gains some.
+            Round(confirmed, good, _LEAST_SHARE, buffer, same_class, self._share_of(found)),
             Round(confirmed & just_seen, ~good, config.low_gate_iou, buffer),
             Round(~confirmed, good, config.gate_iou, buffer),
         )
@@ -186,6 +190,22 @@ class Tracker:
         other_class = table.class_id[rows] != found.class_id[which]
         ranked: Floats = fit * found.score[which] - self.config.class_penalty * other_class
         return ranked
+
+    def _share_of(self, found: Detections) -> Rank:
+        """How much of one mask of a pair lies in the other."""
+
+        def share(rows: Indices, which: Indices, _: Floats) -> Floats:
+            table = self._table
+            shift = motion.displacement(table.state[rows], self._clock.now - table.seen[rows])
+            pairs = zip(rows.tolist(), which.tolist(), shift.tolist(), strict=True)
+            return np.array(
+                [
+                    outline_share(table.outlines[row], found.outlines[k], (dx, dy))
+                    for row, k, (dx, dy) in pairs
+                ]
+            )
+
+        return share
 
     def _settle(self, rows: Indices) -> Indices:
         """Confirm what was seen often enough, end the tentative that was not seen; new places of `rows`."""

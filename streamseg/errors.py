@@ -24,6 +24,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from streamseg.source_state import SourceReason
+
 __all__ = [
     "CheckpointError",
     "ConfigError",
@@ -57,9 +59,15 @@ class ConfigError(StreamsegError):
 class SourceError(StreamsegError):
     exit_code = 3
 
+    def __init__(self, text: str, reason: SourceReason | None = None) -> None:
+        """`reason`: what kind of trouble, by which a live source decides when to try again."""
+        super().__init__(text)
+        self.reason: SourceReason | None = reason
+
 
 class SourceTimeout(SourceError):
-    pass
+    def __init__(self, text: str) -> None:
+        super().__init__(text, "timeout")
 
 
 class CorruptSource(SourceError):

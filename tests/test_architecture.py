@@ -15,7 +15,7 @@ import pytest
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "streamseg"
 FILES = {"errors", "addresses", "files"}
-DATA = FILES | {"pictures", "structures", "geometry", "masks", "scene"}
+DATA = FILES | {"pictures", "structures", "geometry", "masks", "scene", "source_state"}
 ENGINE = {"errors", "engine_contract", "engines", "segmenter"}
 
 # Room → rooms of streamseg it may import: every folder and every module of the root, none left out.
@@ -24,7 +24,8 @@ ROOMS: dict[str, set[str]] = {
     "__main__": {"cli"},
     # leaves
     "version": set(),
-    "errors": set(),
+    "errors": {"source_state"},
+    "source_state": set(),
     "addresses": set(),
     "files": {"errors", "addresses"},
     "pictures": {"files"},
@@ -41,6 +42,7 @@ ROOMS: dict[str, set[str]] = {
     "pipeline": {"errors", "metrics"},
     "capture": DATA,
     "tracking": DATA,
+    "events": DATA | {"settings"},
     "overlay": DATA,
     "sinks": DATA,
     # networks and engines
@@ -57,11 +59,11 @@ ROOMS: dict[str, set[str]] = {
     # use
     "streaming": DATA
     | ENGINE
-    | {"capture", "tracking", "overlay", "sinks", "pipeline", "metrics", "settings", "version"},
+    | {"capture", "tracking", "events", "overlay", "sinks", "pipeline", "metrics", "settings", "version"},
     "bundled": DATA | ENGINE | {"models", "datasets", "training", "evaluation"},
     "jobs": DATA
     | ENGINE
-    | {"capture", "sinks", "streaming", "tracking", "progress", "version"}
+    | {"capture", "events", "overlay", "sinks", "streaming", "tracking", "progress", "version"}
     | {"models", "zoo", "export", "compile", "datasets", "training", "evaluation", "certification"},
     "cli": FILES
     | {"progress", "settings", "jobs", "streaming", "zoo", "compile", "certification"}
@@ -83,14 +85,15 @@ VENDORS: dict[str, set[str]] = {
     "cuda": {"engines"},
     "av": {"capture", "sinks", "jobs"},
     "yaml": {"settings", "datasets"},
-    "requests": {"zoo"},
+    "requests": {"zoo", "sinks"},
+    "paho": {"sinks"},
     "filelock": {"zoo", "training"},
     "typer": {"cli"},
     "rich": {"cli"},
 }
 # Packages that a core installation lacks, or that one runtime needs: what imports them is imported late.
 MAY_BE_MISSING = {"torch", "torchvision", "onnx", "onnxscript", "tensorrt", "cuda", "openvino", "onnxruntime"}
-MAY_BE_MISSING |= {"pycocotools", "trackeval", "requests", "filelock"}
+MAY_BE_MISSING |= {"paho", "pycocotools", "trackeval", "requests", "filelock"}
 
 
 def name_of(path: Path) -> str:

@@ -198,7 +198,7 @@ def _open_file(path: Path, name: str) -> InputContainer:
     if path.is_dir():
         raise SourceError(f"{name}: is a folder, not a video file")
     if not path.exists():
-        raise SourceError(f"{name}: no such file")
+        raise SourceError(f"{name}: no such file", "not_found")
     try:
         # The protocol is spelled out so that a colon in a file's name is not taken for one.
         return open_container(f"file:{path}")

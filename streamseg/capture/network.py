@@ -76,7 +76,8 @@ def peers_of(url: str) -> frozenset[Peer]:
         found = socket.getaddrinfo(parts.host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         why = getattr(error, "strerror", None) or error
-        raise SourceError(f"{shown(url)}: host {printable(parts.host)!r} is not known ({why})") from error
+        said = f"{shown(url)}: host {printable(parts.host)!r} is not known ({why})"
+        raise SourceError(said, "connection") from error
     return frozenset((str(entry[4][0]), port) for entry in found)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from streamseg.capture.media_clock import MediaClock
 from streamseg.capture.source import Source, SourceOptions
 from streamseg.errors import SourceError
+from streamseg.source_state import SourceState, StateName
 from streamseg.structures import Frame
 
 __all__ = ["Picture", "ReconnectingSource"]
@@ -34,7 +35,7 @@ class ReconnectingSource(Source):
     The constructor waits for the first frame, and raises when it does not come (unless
     `wait_for_source`). Later a lost session is tried again without limit, after pauses that double from
     0.25 s to `max_backoff_s`, each shortened by up to a half at random so that many cameras behind one
-    switch do not come back in step. `reconnects` and `last_error` tell. Media time starts at 0 and goes
+    switch do not come back in step. `state` tells. Media time starts at 0 and goes
     on through an interruption by as much as the clock on the wall did. The size may change.
     """
 
@@ -43,7 +44,8 @@ class ReconnectingSource(Source):
         self._options = options
         self._index = 0
         self._failures = 0
-        self._arrived_s = 0.0
+        self._arrived_ns = 0
+        self._state = SourceState("connecting", since_ns=time.monotonic_ns())
         self._clock: MediaClock | None = None
         self._new_session = True
         self._session = self._connect()
@@ -78,10 +80,23 @@ class ReconnectingSource(Source):
         first, self._first = self._first, None
         return next(self._session, None) if first is None else first
 
+    @property
+    def state(self) -> SourceState:
+        now_ns = time.monotonic_ns()
+        state = self._state  # once: another thread replaces it
+        silent_s = (now_ns - self._arrived_ns) / 1e9
+        if state.state != "live" or silent_s <= self._options.stall_s:
+            return state
+        said = f"no frame for {self._options.stall_s:g} s"
+        return SourceState("stalled", "timeout", said, self._arrived_ns, state.reconnects)
+
     def _lose(self, error: SourceError) -> None:
         if self._interrupted:
             return
-        self.last_error = str(error)
+        was = self._state
+        since_ns = time.monotonic_ns() if was.state == "live" else was.since_ns
+        name: StateName = "reconnecting" if self._index else "connecting"
+        self._state = SourceState(name, error.reason, str(error), since_ns, was.reconnects)
         self._failures += 1
         self._new_session = True
 
@@ -96,24 +111,25 @@ class ReconnectingSource(Source):
     def _frame(self, image: NDArray[np.uint8], stamp: float | None) -> Frame:
         captured_ns = time.monotonic_ns()
         if self._new_session:
-            self._begin(captured_ns / 1e9)
-        self._arrived_s = captured_ns / 1e9
+            self._begin(captured_ns)
+        self._arrived_ns = captured_ns
         pts_seconds = self._media_clock().seconds(stamp)
         self.repaired_pts = self._media_clock().repaired
         self.size_hw = image.shape[0], image.shape[1]
         index, self._index = self._index, self._index + 1
         return Frame(image, index, pts_seconds, captured_ns, self.source_id)
 
-    def _begin(self, now_s: float) -> None:
+    def _begin(self, now_ns: int) -> None:
         """The first frame of a session: it is now that the source is back."""
         self._new_session = False
         self._failures = 0
-        self.last_error = None
-        self.reconnects += self._index > 0
-        self._media_clock().restart(now_s - self._arrived_s)
+        self._media_clock().restart((now_ns - self._arrived_ns) / 1e9)
+        self._arrived_ns = now_ns
+        reconnects = self._state.reconnects + (self._index > 0)
+        self._state = SourceState("live", since_ns=now_ns, reconnects=reconnects)
 
     def counters(self) -> dict[str, int]:
-        return {**super().counters(), "reconnects": self.reconnects}
+        return {**super().counters(), "reconnects": self._state.reconnects}
 
     def _media_clock(self) -> MediaClock:
         if self._clock is None:

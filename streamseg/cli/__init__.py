@@ -23,6 +23,7 @@ from streamseg.cli import (
     models,
     run,
     train,
+    zones,
 )
 from streamseg.cli.terminal import lines_printable
 from streamseg.cli.verbosity import is_debugging
@@ -41,6 +42,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run")(run.run)
+app.command("zones")(zones.zones)
 app.command("demo")(demo.demo)
 app.command("export")(export.export)
 app.command("build")(build.build)

@@ -276,6 +276,10 @@ class Pipeline:
         """Kind, phase and numbers of one part, ready for JSON; costs the same however many there are."""
         return _part_stats(self._named(name))
 
+    def ended_ns(self, name: str) -> int | None:
+        """When (time.monotonic_ns) the part of that name had closed; None while it has not."""
+        return self._named(name).ended_ns
+
     def output_stats(self, name: str) -> OutputCounts:
         """What the source or stage of that name has handed over."""
         output = self._named(name).output

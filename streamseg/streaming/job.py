@@ -16,15 +16,16 @@ from dataclasses import dataclass, replace
 from streamseg.capture.open import SourceOptions, is_live, open_source
 from streamseg.capture.source import Source
 from streamseg.engine_contract import Engine, EngineInfo
-from streamseg.errors import ConfigError, did_you_mean
+from streamseg.errors import ConfigError, SourceError, did_you_mean
 from streamseg.overlay.painter import Painter
 from streamseg.pipeline.channel import Policy
-from streamseg.pipeline.output import Output
+from streamseg.pipeline.output import Output, Tap
 from streamseg.pipeline.pipeline import Pipeline
 from streamseg.pipeline.signals import stop_on_signals
 from streamseg.pipeline.worker import OnError
 from streamseg.segmenter import Segmenter
-from streamseg.sinks.base import Sink, close_all
+from streamseg.sinks.base import MissesNothing, Sink, close_all
+from streamseg.source_state import SourceState
 from streamseg.streaming.config import RunConfig
 from streamseg.streaming.deliver import DRAIN_SECONDS, Deliver
 from streamseg.streaming.follow import Follow
@@ -41,6 +42,7 @@ __all__ = ["Job", "Stream", "class_ids"]
 LIVE_DEPTH = 1  # behind the mailbox of a live source a queue would only add age
 LIVE_SINK_DEPTH = 4  # frames that a sink may fall behind for a moment without losing one
 FILE_DEPTH = 2
+SURE_DEPTH = 8  # of a sink that must miss nothing; when it is full, its source waits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +78,7 @@ class Job:
         self.refused: Mapping[str, int] = {}
         self.pipeline = Pipeline()
         self.seconds = 0.0
+        self._began_ns = time.monotonic_ns()
         self._open_engine = open_engine
         self._class_ids = class_ids(config.classes, info.classes)
         self._batch = batch
@@ -131,6 +134,19 @@ class Job:
         """Each once, in the order of their sources."""
         return tuple(self._parts)
 
+    def state_of(self, source_id: str) -> SourceState:
+        """How a source is doing now; from any thread, also before the run and after it. Raises KeyError."""
+        self.streams[source_id]
+        source = self.sources.get(source_id)
+        state = source.state if source else SourceState("connecting", since_ns=self._began_ns)
+        ended_ns = self.pipeline.ended_ns(source_id) if source_id in self.pipeline else None
+        if ended_ns is None:
+            return state
+        part = f"source {source_id!r}"
+        error = next((failure.error for failure in self.pipeline.failures if failure.part == part), None)
+        reason = error.reason if isinstance(error, SourceError) else None
+        return SourceState("ended", reason, str(error or ""), ended_ns, state.reconnects)
+
     # -- what it is made of ------------------------------------------------------------------------
 
     def _connect(self, specs: Mapping[str, str], sinks: Mapping[str, Sequence[Sink]], batch: int) -> None:
@@ -157,7 +173,7 @@ class Job:
         for source_id, spec in specs.items():
             self._add_render(source_id, spec, sinks[source_id], followed)
         for sink, name in self._parts.items():
-            self._add_sink(sink, name)
+            self._add_sink(sink, name, followed)
 
     def _add_source(self, source_id: str, spec: str, batch: int) -> Output[Frame]:
         drops = self._drops(spec)
@@ -192,14 +208,17 @@ class Job:
             on_error=self._on_error(),
         )
 
-    def _add_sink(self, sink: Sink, name: str) -> None:
+    def _add_sink(self, sink: Sink, name: str, followed: Output[Result]) -> None:
         meters = self._sink_meters[name]
 
         def opened() -> Deliver:
             self._unopened.discard(sink)
             return Deliver(sink, meters)
 
-        outputs = [self._rendered[source_id] for source_id in meters]
+        outputs: list[Output[Result] | Tap[Result]] = [self._rendered[source_id] for source_id in meters]
+        if isinstance(sink, MissesNothing) and sink.misses_nothing:
+            # Before the places where frames of a live source may be dropped.
+            outputs = [followed.of(source_id, capacity=SURE_DEPTH, policy="block") for source_id in meters]
         self.pipeline.add_sink(name, opened, outputs, on_error=self._on_error())
 
     def _part_of(self, sink: Sink, source_id: str) -> str:
@@ -230,6 +249,7 @@ class Job:
         options = SourceOptions(
             open_timeout_s=asked.open_timeout_s,
             read_timeout_s=asked.read_timeout_s,
+            stall_s=asked.stall_s,
             transport=asked.transport,
             wait_for_source=self._waits if asked.wait_for_source is None else asked.wait_for_source,
             max_backoff_s=asked.max_backoff_s,
@@ -265,6 +285,7 @@ class Job:
             lambda i: self.sources[i].fps,
             self._admit,
             self._note_rejected,
+            self.config.events,
         )
 
     def _admit(self, source_id: str) -> bool:

@@ -68,8 +68,9 @@ def _source_line(job: Job, source_id: str, links: Links, failures: Mapping[str, 
     source = job.sources.get(source_id)
     if source and (damaged := source.counters().get("damaged")):
         line += f" | {damaged} damaged"
-    if source and source.last_error:
-        line += f" | disconnected: {source.last_error}"
+    state = job.state_of(source_id)
+    if state.detail:
+        line += f" | {state.state} {state.seconds():.0f} s: {state.detail}"
     return line
 
 
@@ -78,7 +79,9 @@ def _counts(job: Job, source_id: str, links: Links) -> dict[str, int]:
     part was slower, `unfinished` at the end."""
     mailbox = links("segment")[f"{source_id} → segment"]
     meters = job.streams[source_id].sink_meters
-    part = min(meters, key=lambda name: meters[name].written.value)
+    # A sink that misses nothing reads before rendering.
+    rendered = [name for name in meters if f"render {source_id} → {name}" in links(name)]
+    part = min(rendered, key=lambda name: meters[name].written.value)
     delivered = meters[part].written.value
     behind = [*links(f"render {source_id}").values(), links(part)[f"render {source_id} → {part}"]]
     overrun = mailbox.overrun + sum(stats.overrun for stats in behind)

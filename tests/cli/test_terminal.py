@@ -30,6 +30,7 @@ def test_lines_stay_lines():
     assert lines_printable(f"a{ESCAPE}\nb\r") == "a\\x1b[31m\nb\\r"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "verb", [("engines", "."), ("data", "check", f"{ESCAPE}.json"), ("run", f"{ESCAPE}.mp4")]
 )
@@ -40,6 +41,7 @@ def test_verbs_print_no_escape(folder, streamseg, verb):
     assert "\\x1b[31m" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_what_run_says_of_its_files(folder, streamseg):
     """The headline, the warning of its certificate, the table, what it wrote."""
     (folder / f"{ESCAPE}e.onnx.json").write_text("{}")

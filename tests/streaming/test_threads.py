@@ -173,11 +173,12 @@ def test_of_several_cameras_one_that_is_off_is_waited_for_and_alone_it_is_an_err
 
     def refresh():
         lines.append(status_line(job))
-        if lines[-1].count("disconnected: ") == 2:
+        if lines[-1].count("connection refused") == 2:
             job.pipeline.stop()
 
     assert job.run(0.01, refresh) == 0
-    assert lines[-1].count("connection refused") == 2
+    refused = next(line for line in lines if line.count("connection refused") == 2)
+    assert refused.count("| connecting") == 2
     with pytest.raises(SourceError, match="connection refused"):
         job_of([camera], [[ListSink()]]).run()
 

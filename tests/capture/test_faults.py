@@ -79,7 +79,7 @@ def test_a_camera_that_is_off_at_start_is_waited_for(rtsp_server) -> None:
 
 
 def test_a_refused_password_is_tried_once_in_a_while_not_hammered() -> None:
-    """As of a server that says 401: nothing more in the second that a broken line is tried four times."""
+    """As of a server that says 401: nothing more while a broken line would be tried four times."""
     asked = []
 
     def refuse(line: socket.socket) -> None:
@@ -89,7 +89,7 @@ def test_a_refused_password_is_tried_once_in_a_while_not_hammered() -> None:
     options = SourceOptions(wait_for_source=True, max_backoff_s=0.05)
     with answering(refuse) as url, LiveSource(url.replace("http", "rtsp"), "cam", options) as source:
         before = len(asked)
-        interrupter = threading.Timer(1.0, source.interrupt)
+        interrupter = threading.Timer(0.4, source.interrupt)
         interrupter.start()
         assert list(source) == []
         interrupter.join()

@@ -42,6 +42,7 @@ ROOMS: dict[str, set[str]] = {
     "pipeline": {"errors", "metrics"},
     "capture": DATA,
     "tracking": DATA,
+    "events": DATA | {"settings"},
     "overlay": DATA,
     "sinks": DATA,
     # networks and engines
@@ -58,11 +59,11 @@ ROOMS: dict[str, set[str]] = {
     # use
     "streaming": DATA
     | ENGINE
-    | {"capture", "tracking", "overlay", "sinks", "pipeline", "metrics", "settings", "version"},
+    | {"capture", "tracking", "events", "overlay", "sinks", "pipeline", "metrics", "settings", "version"},
     "bundled": DATA | ENGINE | {"models", "datasets", "training", "evaluation"},
     "jobs": DATA
     | ENGINE
-    | {"capture", "sinks", "streaming", "progress", "version"}
+    | {"capture", "events", "overlay", "sinks", "streaming", "progress", "version"}
     | {"models", "zoo", "export", "compile", "datasets", "training", "evaluation", "certification"},
     "cli": FILES
     | {"progress", "settings", "jobs", "streaming", "zoo", "compile", "certification"}
@@ -84,14 +85,15 @@ VENDORS: dict[str, set[str]] = {
     "cuda": {"engines"},
     "av": {"capture", "sinks", "jobs"},
     "yaml": {"settings", "datasets"},
-    "requests": {"zoo"},
+    "requests": {"zoo", "sinks"},
+    "paho": {"sinks"},
     "filelock": {"zoo", "training"},
     "typer": {"cli"},
     "rich": {"cli"},
 }
 # Packages that a core installation lacks, or that one runtime needs: what imports them is imported late.
 MAY_BE_MISSING = {"torch", "torchvision", "onnx", "onnxscript", "tensorrt", "cuda", "openvino", "onnxruntime"}
-MAY_BE_MISSING |= {"pycocotools", "trackeval", "requests", "filelock"}
+MAY_BE_MISSING |= {"paho", "pycocotools", "trackeval", "requests", "filelock"}
 
 
 def name_of(path: Path) -> str:

@@ -9,11 +9,13 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from streamseg.addresses import source_ids
 from streamseg.engine_contract import Engine
 from streamseg.engines.certified import check_certificate, refuse_failed
 from streamseg.engines.engine_file import EngineFile, open_engine_file
 from streamseg.engines.load import load_engine
 from streamseg.errors import ConfigError, EngineError
+from streamseg.events.config import check_classes, check_sources
 from streamseg.jobs.obtain import engine_path
 from streamseg.jobs.rebuild import rebuild_if_stale
 from streamseg.progress import LogWatcher, Watcher
@@ -35,6 +37,8 @@ def build(config: RunConfig, extra_sinks: Sequence[Sink] = (), watcher: Watcher 
     """
     if not config.sources:
         raise ConfigError("no source: name a file, an address, a webcam (0) or synthetic")
+    if config.events:
+        check_sources(config.events, source_ids(config.sources))
     # Before the engine: fetching and exporting one takes minutes, and a mistyped path must not wait for that.
     sinks = open_sinks(config.output, config.sources, [config.engine.path])
     with ExitStack() as undo:
@@ -80,4 +84,6 @@ def _engine_file(config: RunConfig, watcher: Watcher | None) -> EngineFile:
         allow_failed=asked.allow_failed_certificate,
     )
     class_ids(config.classes, file.info.classes)
+    if config.events:
+        check_classes(config.events, file.info.classes)
     return file

@@ -19,12 +19,12 @@ from streamseg.engine_contract import Engine, EngineInfo
 from streamseg.errors import ConfigError, SourceError, did_you_mean
 from streamseg.overlay.painter import Painter
 from streamseg.pipeline.channel import Policy
-from streamseg.pipeline.output import Output
+from streamseg.pipeline.output import Output, Tap
 from streamseg.pipeline.pipeline import Pipeline
 from streamseg.pipeline.signals import stop_on_signals
 from streamseg.pipeline.worker import OnError
 from streamseg.segmenter import Segmenter
-from streamseg.sinks.base import Sink, close_all
+from streamseg.sinks.base import MissesNothing, Sink, close_all
 from streamseg.source_state import SourceState
 from streamseg.streaming.config import RunConfig
 from streamseg.streaming.contract import LatencyContract
@@ -45,6 +45,7 @@ LIVE_DEPTH = 1  # behind the mailbox of a live source a queue would only add age
 COASTED_DEPTH = 2
 LIVE_SINK_DEPTH = 4  # frames that a sink may fall behind for a moment without losing one
 FILE_DEPTH = 2
+SURE_DEPTH = 8  # of a sink that must miss nothing; when it is full, its source waits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,7 +178,7 @@ class Job:
         for source_id, spec in specs.items():
             self._add_render(source_id, spec, sinks[source_id], followed)
         for sink, name in self._parts.items():
-            self._add_sink(sink, name)
+            self._add_sink(sink, name, followed)
 
     def _add_source(self, source_id: str, spec: str, batch: int) -> Output[Frame]:
         drops = self._drops(spec)
@@ -216,14 +217,17 @@ class Job:
             on_error=self._on_error(),
         )
 
-    def _add_sink(self, sink: Sink, name: str) -> None:
+    def _add_sink(self, sink: Sink, name: str, followed: Output[Result]) -> None:
         meters = self._sink_meters[name]
 
         def opened() -> Deliver:
             self._unopened.discard(sink)
             return Deliver(sink, meters)
 
-        outputs = [self._rendered[source_id] for source_id in meters]
+        outputs: list[Output[Result] | Tap[Result]] = [self._rendered[source_id] for source_id in meters]
+        if isinstance(sink, MissesNothing) and sink.misses_nothing:
+            # Before the places where frames of a live source may be dropped.
+            outputs = [followed.of(source_id, capacity=SURE_DEPTH, policy="block") for source_id in meters]
         self.pipeline.add_sink(name, opened, outputs, on_error=self._on_error())
 
     def _part_of(self, sink: Sink, source_id: str) -> str:
@@ -303,6 +307,7 @@ class Job:
             lambda i: self.sources[i].fps,
             self._admit,
             self._note_rejected,
+            self.config.events,
         )
 
     def _admit(self, source_id: str) -> bool:

@@ -273,7 +273,7 @@ def test_a_pipe_keeps_its_reader_from_start_to_end(tmp_path, make_result):
 
 
 def test_a_pipe_without_a_reader_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("streamseg.sinks.jsonl_sink._READER_SECONDS", 0.1)
+    monkeypatch.setattr("streamseg.sinks.line_file._READER_SECONDS", 0.1)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SinkError, match="pipe: nobody reads this pipe; start its reader first"):
         JsonlSink(tmp_path / "pipe")

@@ -195,7 +195,10 @@ class Job:
     def _add_render(self, source_id: str, spec: str, sinks: Sequence[Sink], followed: Output[Result]) -> None:
         names = [self._part_of(sink, source_id) for sink in sinks]
         promised_s = self.config.max_age_s if self._drops(spec) else None
-        sink_meters = {name: SinkMeter(promised_s) for name in names}
+        sink_meters = {
+            name: SinkMeter(None if _misses_nothing(sink) else promised_s)
+            for name, sink in zip(names, sinks, strict=True)
+        }
         stream = Stream(spec, tuple(sinks), SourceMeter(), sink_meters)
         self.streams[source_id] = stream
         for name in names:
@@ -225,7 +228,7 @@ class Job:
             return Deliver(sink, meters)
 
         outputs: list[Output[Result] | Tap[Result]] = [self._rendered[source_id] for source_id in meters]
-        if isinstance(sink, MissesNothing) and sink.misses_nothing:
+        if _misses_nothing(sink):
             # Before the places where frames of a live source may be dropped.
             outputs = [followed.of(source_id, capacity=SURE_DEPTH, policy="block") for source_id in meters]
         self.pipeline.add_sink(name, opened, outputs, on_error=self._on_error())
@@ -330,6 +333,10 @@ def _check_names(named: Collection[str], source_ids: Collection[str]) -> None:
         if name not in source_ids:
             hint = did_you_mean(name, source_ids) or f"there are {', '.join(source_ids)}"
             raise ConfigError(f"capture.per_source: no source is called {name!r}; {hint}")
+
+
+def _misses_nothing(sink: Sink) -> bool:
+    return isinstance(sink, MissesNothing) and sink.misses_nothing
 
 
 def _source_of_segmented(item: Segmented) -> str:

@@ -19,7 +19,7 @@ from streamseg.metrics import LatencyQuantiles, RecentQuantiles
 from streamseg.pipeline.channel import ChannelStats
 from streamseg.sinks.base import counters_of
 from streamseg.streaming.job import Job
-from streamseg.streaming.meter import ages_of
+from streamseg.streaming.meter import ages_of, timely
 from streamseg.streaming.outputs import written_paths
 from streamseg.version import __version__
 
@@ -56,7 +56,7 @@ def _source_line(job: Job, source_id: str, links: Links, failures: Mapping[str, 
         return f"{name}: stopped: {failed}"
     stream = job.streams[source_id]
     counts = _counts(job, source_id, links)
-    recent = RecentQuantiles.merged(meter.recent for meter in stream.sink_meters.values()).snapshot()
+    recent = RecentQuantiles.merged(meter.recent for meter in timely(stream.sink_meters.values())).snapshot()
     line = (
         f"{name}: {counts['delivered']} frames, {stream.meter.rate.recent_per_second():.1f} fps, "
         f"age {recent['p50_ms']:.0f} ms (p95 {recent['p95_ms']:.0f}, p99 {recent['p99_ms']:.0f}), "
@@ -102,7 +102,7 @@ def summary(job: Job) -> dict[str, Any]:
     streams = job.streams.values()
     ages = ages_of(
         (stream.meter for stream in streams),
-        (meter for stream in streams for meter in stream.sink_meters.values()),
+        (meter for stream in streams for meter in timely(stream.sink_meters.values())),
     )
     return {
         "streamseg": __version__,
@@ -130,8 +130,10 @@ def _source_summary(job: Job, source_id: str, links: Links) -> dict[str, Any]:
         "delivered": counts.pop("delivered"),
         "dropped": counts,
         "fps": round(stream.meter.rate.per_second, 3),
-        "age_ms": LatencyQuantiles.merged(m.ages for m in stream.sink_meters.values()).snapshot(),
-        "recent_age_ms": RecentQuantiles.merged(m.recent for m in stream.sink_meters.values()).snapshot(),
+        "age_ms": LatencyQuantiles.merged(m.ages for m in timely(stream.sink_meters.values())).snapshot(),
+        "recent_age_ms": RecentQuantiles.merged(
+            m.recent for m in timely(stream.sink_meters.values())
+        ).snapshot(),
         "sinks": {name: meter.written.value for name, meter in stream.sink_meters.items()},
         "reconnects": 0,
         "repaired_pts": 0,

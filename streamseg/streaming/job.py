@@ -25,7 +25,7 @@ from streamseg.pipeline.pipeline import Pipeline
 from streamseg.pipeline.signals import stop_on_signals
 from streamseg.pipeline.worker import OnError
 from streamseg.segmenter import Segmenter
-from streamseg.sinks.base import MissesNothing, Sink, close_all
+from streamseg.sinks.base import Sink, close_all, misses_nothing
 from streamseg.source_state import SourceState
 from streamseg.streaming.choice import choice_of, tracker_config
 from streamseg.streaming.config import RunConfig
@@ -292,7 +292,10 @@ class Job:
     def _add_render(self, source_id: str, spec: str, sinks: Sequence[Sink], followed: Output[Result]) -> None:
         names = [self._part_of(sink, source_id) for sink in sinks]
         promised_s = self.config.max_age_s if self._drops(spec) else None
-        meters = {name: SinkMeter(promised_s) for name in names}
+        meters = {
+            name: SinkMeter(None if misses_nothing(sink) else promised_s)
+            for name, sink in zip(names, sinks, strict=True)
+        }
         stream = Stream(spec, tuple(sinks), SourceMeter(), meters, time.monotonic_ns())
         self.streams = {**self.streams, source_id: stream}
         for name in names:
@@ -327,7 +330,7 @@ class Job:
 
     def _feeds(self, sink: Sink, ids: Iterable[str]) -> list[Output[Result] | Tap[Result]]:
         """What `sink` reads of these sources."""
-        if isinstance(sink, MissesNothing) and sink.misses_nothing:
+        if misses_nothing(sink):
             # Before the places where frames of a live source may be dropped.
             return [self._followed.of(source_id, capacity=SURE_DEPTH, policy="block") for source_id in ids]
         return [self._rendered[source_id] for source_id in ids]

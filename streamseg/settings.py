@@ -117,9 +117,11 @@ def _first_complaint(error: ValidationError, path: str | None, root: type[BaseMo
 
 
 def _section(root: type[BaseModel], parents: list[str]) -> type[BaseModel]:
-    model = root
-    for name in parents:
+    model, names = root, iter(parents)
+    for name in names:
         annotation = model.model_fields[name].annotation
+        if get_origin(annotation) is dict:
+            next(names, None)  # the entry's own name
         candidates = [annotation, *get_args(annotation)] if get_origin(annotation) else [annotation]
         model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
     return model

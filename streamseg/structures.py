@@ -6,6 +6,7 @@ Coordinates are pixels of the original frame unless a field says otherwise: x to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from typing import Any, Literal
@@ -18,9 +19,12 @@ from streamseg.masks.soft import Masks, check_column
 
 __all__ = [
     "STAGES",
+    "Event",
     "Frame",
     "Instances",
+    "Mark",
     "Masks",
+    "Phase",
     "Result",
     "Segmented",
     "Stamps",
@@ -221,6 +225,50 @@ class Stuff:
         return f"Stuff({self.kind.shape}, frame {self.frame_hw[1]}x{self.frame_hw[0]})"
 
 
+Phase = Literal["started", "updated", "ended", "happened"]
+"""`happened`: an instant, such as a line that was crossed; the others are one thing that lasts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a rule saw begin, change, end or happen."""
+
+    id: str
+    """The same for all phases of one thing, and whenever the same input is seen again: 16 hex digits."""
+    kind: str
+    """Which kind of rule: `zone`, `line`, `count` …"""
+    rule: str
+    """The rule's name."""
+    phase: Phase
+    source_id: str
+    frame_index: int
+    """Of the frame at which it was decided."""
+    pts_seconds: float
+    """Media time of that frame."""
+    at_seconds: float
+    """Media time at which it was so; earlier by the rule's patience."""
+    track: int | None
+    """Id of the object; None where it is about the whole picture."""
+    class_name: str | None
+    data: Mapping[str, float | int | str | bool]
+    """What the kind of rule has to say."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mark:
+    """A zone or line to be drawn."""
+
+    name: str
+    points: NDArray[np.float32]
+    """(n, 2) float32 x y, frame pixels; a closed polygon or an open line."""
+    is_line: bool
+    """Its forward side is to the right of the way from the first point to the last."""
+    text: str
+    """Its counts, ready to read."""
+    active: bool
+    """Whether something is going on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stamps:
     """time.monotonic_ns() when each stage had finished with a frame, in order; None before."""
@@ -266,8 +314,10 @@ class Result:
     """(H, W, 3) uint8 BGR, the frame with the overlay drawn on a copy; None when no sink needs it."""
     stuff: Stuff | None = None
     """None: the engine knows no stuff. `owner` counts the rows of `instances`."""
-    events: tuple[object, ...] = ()
+    events: tuple[Event, ...] = ()
     """What the rules made of this frame."""
+    marks: tuple[Mark, ...] = ()
+    """The zones and lines of the rules, with what they have counted up to this frame."""
     coasted: bool = False
     """Whether masks and boxes were moved here with their tracks from an earlier frame; False: the engine saw
     this very frame."""

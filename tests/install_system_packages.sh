@@ -5,6 +5,7 @@ packages=(
     ffmpeg
     python3-gi python3-gst-1.0 gir1.2-gst-rtsp-server-1.0
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+    mosquitto
     libgl1 libglib2.0-0 xvfb xauth openbox xdotool wmctrl
     chromium
 )

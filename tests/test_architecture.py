@@ -42,6 +42,7 @@ ROOMS: dict[str, set[str]] = {
     "pipeline": {"errors", "metrics"},
     "capture": DATA,
     "tracking": DATA,
+    "events": DATA | {"settings"},
     "overlay": DATA,
     "sinks": DATA,
     # networks and engines
@@ -59,11 +60,12 @@ ROOMS: dict[str, set[str]] = {
     "serving": DATA,
     "streaming": DATA
     | ENGINE
-    | {"serving", "capture", "tracking", "overlay", "sinks", "pipeline", "metrics", "settings", "version"},
+    | {"serving", "capture", "tracking", "events", "overlay", "sinks", "pipeline"}
+    | {"metrics", "settings", "version"},
     "bundled": DATA | ENGINE | {"models", "datasets", "training", "evaluation"},
     "jobs": DATA
     | ENGINE
-    | {"capture", "sinks", "streaming", "progress", "version"}
+    | {"capture", "events", "overlay", "sinks", "streaming", "progress", "version"}
     | {"models", "zoo", "export", "compile", "datasets", "training", "evaluation", "certification"},
     "cli": FILES
     | {"progress", "settings", "jobs", "streaming", "zoo", "compile", "certification"}
@@ -85,7 +87,8 @@ VENDORS: dict[str, set[str]] = {
     "cuda": {"engines"},
     "av": {"capture", "sinks", "jobs"},
     "yaml": {"settings", "datasets"},
-    "requests": {"zoo"},
+    "requests": {"zoo", "sinks"},
+    "paho": {"sinks"},
     "filelock": {"zoo", "training"},
     "starlette": {"serving"},
     "uvicorn": {"serving"},
@@ -96,7 +99,7 @@ VENDORS: dict[str, set[str]] = {
 }
 # Packages that a core installation lacks, or that one runtime needs: what imports them is imported late.
 MAY_BE_MISSING = {"torch", "torchvision", "onnx", "onnxscript", "tensorrt", "cuda", "openvino", "onnxruntime"}
-MAY_BE_MISSING |= {"pycocotools", "trackeval", "requests", "filelock"}
+MAY_BE_MISSING |= {"paho", "pycocotools", "trackeval", "requests", "filelock"}
 MAY_BE_MISSING |= {"starlette", "uvicorn", "websockets", "prometheus_client"}
 
 

@@ -42,6 +42,7 @@ def folder(tmp_path):
         container.mux(video.encode(None))
     for name in ("a.mp4", "b.mp4"):
         shutil.copy(tmp_path / "clip.mp4", tmp_path / name)
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
     (tmp_path / "engines").mkdir()
     (tmp_path / "parts" / "images").mkdir(parents=True)
     write_scenes(tmp_path / "parts" / "images", 2, (96, 160))

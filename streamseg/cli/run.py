@@ -36,6 +36,10 @@ def run(
     precision: Annotated[str | None, option(PRECISION_HELP, "--precision")] = None,
     video: Annotated[str | None, option("Annotated video, .mp4 or .mkv.", "-o", "--output")] = None,
     jsonl: Annotated[str | None, option("JSON Lines, one per frame; - is stdout.", "--jsonl")] = None,
+    events: Annotated[str | None, option("Events as JSON Lines; - is stdout.", "--events")] = None,
+    publish: Annotated[
+        list[str] | None, option("Events to https://… or mqtt://broker/prefix.", "--publish")
+    ] = None,
     images: Annotated[str | None, option("Folder for annotated images.", "--images")] = None,
     show: Annotated[bool | None, option("Show a window; q closes it.", "--show")] = None,
     classes: Annotated[str | None, option("Only these classes: person,car.", "--classes")] = None,
@@ -67,7 +71,15 @@ def run(
     flags = {
         "sources": sources or None,
         "engine": {"path": engine, "runtime": runtime, "precision": precision, **more},
-        "output": {"video": video, "jsonl": jsonl, "images": images, "show": show, "summary": summary},
+        "output": {
+            "video": video,
+            "jsonl": jsonl,
+            "events": events,
+            "publish": publish or None,
+            "images": images,
+            "show": show,
+            "summary": summary,
+        },
         "overlay": {"trail_seconds": trail},
         "classes": [name.strip() for name in classes.split(",")] if classes is not None else None,
         "score": score,

@@ -16,6 +16,7 @@ from streamseg.engines.certified import check_certificate, refuse_failed
 from streamseg.engines.engine_file import EngineFile, open_engine_file
 from streamseg.engines.load import load_engine
 from streamseg.errors import ConfigError, EngineError, MissingDependency
+from streamseg.events.config import check_classes, check_sources
 from streamseg.jobs.obtain import engine_path
 from streamseg.jobs.rebuild import rebuild_if_stale
 from streamseg.progress import LogWatcher, Watcher
@@ -49,6 +50,8 @@ def build(
     """
     if not config.sources and not config.serve.address:
         raise ConfigError("no source: name a file, an address, a webcam (0) or synthetic")
+    if config.events:
+        check_sources(config.events, source_ids(config.sources))
     with ExitStack() as undo:
         page = _page(config.serve)
         if page:
@@ -119,4 +122,6 @@ def _engine_file(config: RunConfig, watcher: Watcher | None) -> EngineFile:
         allow_failed=asked.allow_failed_certificate,
     )
     class_ids(config.classes, file.info.classes)
+    if config.events:
+        check_classes(config.events, file.info.classes)
     return file

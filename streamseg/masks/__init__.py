@@ -8,6 +8,7 @@ from streamseg.masks.doubles import without_doubles
 from streamseg.masks.frame_masks import FrameMasks, area, full_frame, polygons, region, rle
 from streamseg.masks.regions import Region, contours, polygons_from_region
 from streamseg.masks.rle import Rle
+from streamseg.masks.runs import Runs
 from streamseg.masks.shifted import shifted
 from streamseg.masks.soft import THRESHOLD, BoxGrids, Masks
 
@@ -19,6 +20,7 @@ __all__ = [
     "Masks",
     "Region",
     "Rle",
+    "Runs",
     "area",
     "compared_scale",
     "contours",

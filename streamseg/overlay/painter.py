@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from streamseg.masks import Region, contours
 from streamseg.overlay.labels import Labels, Style, style_for
 from streamseg.overlay.palette import Colour, colours_of
+from streamseg.overlay.shapes import draw_marks, label_marks
 from streamseg.overlay.tint import Tint
 from streamseg.overlay.trails import Point, Trails
-from streamseg.structures import Frame, Instances, Tracks
+from streamseg.structures import Frame, Instances, Mark, Tracks
 
 __all__ = ["Painter"]
 
@@ -48,11 +49,12 @@ class Painter:
         class_names: Sequence[str],
         *,
         status: str = "",
+        marks: Sequence[Mark] = (),
     ) -> Image:
         """A new (H, W, 3) uint8 BGR picture: the frame with everything drawn on it.
 
-        `status` is a line for the top left corner. An instance without any pixel is shown by its box.
-        Raises ValueError when the arguments do not belong to one frame.
+        `status` is a line for the top left corner; `marks` are zones and lines. An instance without
+        any pixel is shown by its box. Raises ValueError when the arguments do not belong to one frame.
         """
         _check(frame, instances, tracks)
         canvas: Image = frame.image.copy()
@@ -67,7 +69,8 @@ class Painter:
             draw_outline(canvas, regions[k], instances.xyxy[k], colours[k], style)
         if self._trail_seconds > 0:
             self._draw_trails(canvas, frame, tracks, colours, style)
-        draw_labels(canvas, style, instances, tracks, class_names, colours, status)
+        draw_marks(canvas, marks, style)
+        draw_labels(canvas, style, instances, tracks, class_names, colours, status, marks)
         return canvas
 
     def _draw_trails(
@@ -129,11 +132,13 @@ def draw_labels(
     class_names: Sequence[str],
     colours: Sequence[Colour],
     status: str,
+    marks: Sequence[Mark] = (),
 ) -> None:
-    """Draw class, id and score by every instance, the highest scores placed first, and `status`."""
+    """Draw class, id and score by every instance, the highest scores placed first, `status` and `marks`."""
     labels = Labels(canvas, style)
     if status:
         labels.add_status(status)
+    label_marks(labels, marks)
     columns = (instances.score, instances.class_id, tracks.id, instances.xyxy)
     rows = zip(*(column.tolist() for column in columns), colours, strict=True)
     for score, class_id, track_id, box, colour in sorted(rows, key=lambda row: -row[0]):

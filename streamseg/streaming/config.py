@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from streamseg.engine_contract import AnyPrecision, AnyRuntime
+from streamseg.events.config import EventsConfig
 from streamseg.settings import Section, load_section
 
 __all__ = [
@@ -106,6 +107,10 @@ class OutputConfig(Section):
     """.mp4 or .mkv, annotated."""
     jsonl: Name | None = None
     """JSON Lines, one line per frame; `-` is standard output."""
+    events: Name | None = None
+    """JSON Lines, one CloudEvent for each thing that the rules see; `-` is standard output."""
+    publish: tuple[Name, ...] = ()
+    """Addresses that get every event: `https://…`, `mqtt://broker/prefix`."""
     images: Name | None = None
     """Folder for annotated images."""
     show: bool = False
@@ -150,6 +155,8 @@ class RunConfig(Section):
     capture: CaptureConfig = CaptureConfig()
     track: TrackConfig = TrackConfig()
     overlay: OverlayConfig = OverlayConfig()
+    events: EventsConfig | None = None
+    """Zones, lines and other rules."""
     output: OutputConfig = OutputConfig()
     serve: ServeConfig = ServeConfig()
 
@@ -160,6 +167,15 @@ class RunConfig(Section):
         if isinstance(value, str | int) and not isinstance(value, bool):
             value = [value]
         return [str(v) if isinstance(v, int) else v for v in value] if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _events_have_rules(self) -> RunConfig:
+        if (self.output.events or self.output.publish) and self.events is None:
+            wants = "output.events" if self.output.events else "output.publish"
+            raise ValueError(f"{wants} needs rules under `events`; streamseg zones draws them")
+        if self.events is not None and not self.track.enabled:
+            raise ValueError("events need tracks: leave track.enabled on")
+        return self
 
 
 def load_config(path: str | None = None, overrides: Mapping[str, Any] | None = None) -> RunConfig:

@@ -19,7 +19,9 @@ def counts_of(job: Job, source_id: str, links: Links) -> dict[str, int]:
     part was slower, `too_old` where `max_age_s` forbade to deliver them, `unfinished` at the end."""
     mailbox = links("segment")[f"{source_id} → segment"]
     meters = job.streams[source_id].sink_meters
-    part = min(meters, key=lambda name: meters[name].written.value)
+    # A sink that misses nothing reads before rendering.
+    rendered = [name for name in meters if f"render {source_id} → {name}" in links(name)]
+    part = min(rendered, key=lambda name: meters[name].written.value)
     delivered = meters[part].written.value
     behind = [*links(f"render {source_id}").values(), links(part)[f"render {source_id} → {part}"]]
     overrun = mailbox.overrun + sum(stats.overrun for stats in behind)

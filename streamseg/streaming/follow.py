@@ -1,4 +1,4 @@
-"""Instances → results with ids: one tracker per source."""
+"""Instances → results with ids and events: one tracker and one watch per source."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from streamseg.events import EventsConfig, Watch
+from streamseg.events.marks import marks_of
 from streamseg.streaming.coast import Coast
 from streamseg.structures import Result, Segmented, Tracks
 from streamseg.tracking.config import TrackerConfig
@@ -30,15 +32,19 @@ class Follow:
         fps_of: Callable[[str], float | None] = lambda _: None,
         admit: Callable[[str], bool] = lambda _: True,
         note: Callable[[str, Tracker], None] = lambda _, tracker: None,
+        events: EventsConfig | None = None,
     ) -> None:
         """`config` None: no ids. `fps_of`: the nominal rate of a source, if known, by its id. `admit`, asked
-        for each frame by its source's id, says if it is still wanted; `note` is then told its tracker."""
+        for each frame by its source's id, says if it is still wanted; `note` is then told its tracker.
+        `events` are the rules."""
         self._class_names = class_names
         self._config = config
         self._fps_of = fps_of
         self._admit = admit
         self._note = note
         self._trackers: dict[str, Tracker] = {}
+        self._events = events
+        self._watches: dict[str, Watch] = {}
         self._coast = Coast()
 
     def use(self, config: TrackerConfig | None) -> None:
@@ -51,7 +57,7 @@ class Follow:
                 continue
             kept, tracks = self._followed(item)
             stamps = replace(item.stamps, track=time.monotonic_ns())
-            yield Result(
+            result = Result(
                 item.frame,
                 kept.instances,
                 tracks,
@@ -60,6 +66,16 @@ class Follow:
                 stuff=kept.stuff,
                 coasted=item.coasted,
             )
+            yield self._watched(result, self._events) if self._events else result
+
+    def _watched(self, result: Result, rules: EventsConfig) -> Result:
+        """With what the rules made of it."""
+        frame = result.frame
+        if frame.source_id not in self._watches:
+            self._watches[frame.source_id] = Watch(rules, frame.source_id, self._class_names)
+        watch = self._watches[frame.source_id]
+        events = watch.update(frame, result.instances, result.tracks)
+        return replace(result, events=events, marks=marks_of(watch.config, watch.state, frame.size_hw))
 
     def _followed(self, item: Segmented) -> tuple[Segmented, Tracks]:
         """`item` without what shall not be seen, and the tracks of what is left."""
@@ -107,7 +123,9 @@ class Follow:
     def forget(self, source: str) -> None:
         """Free what was kept of a source that has ended."""
         self._trackers.pop(source, None)
+        self._watches.pop(source, None)
         self._coast.forget(source)
 
     def close(self) -> None:
         self._trackers.clear()
+        self._watches.clear()

@@ -12,9 +12,11 @@ from streamseg.addresses import source_ids
 from streamseg.files import check_file_replaceable
 from streamseg.sinks.base import Sink
 from streamseg.sinks.collisions import PlannedOutput, refuse_collisions
+from streamseg.sinks.events_sink import EventsSink
 from streamseg.sinks.image_sink import ImageSink
 from streamseg.sinks.jsonl_sink import JsonlSink
 from streamseg.sinks.null_sink import NullSink
+from streamseg.sinks.publish_sink import PublishSink
 from streamseg.sinks.video_sink import VideoSink
 from streamseg.sinks.window_sink import WindowSink
 from streamseg.streaming.config import OutputConfig
@@ -29,6 +31,7 @@ def planned_outputs(output: OutputConfig, ids: Sequence[str]) -> list[PlannedOut
     )
     others = [
         PlannedOutput(output.jsonl or "", "--jsonl"),
+        PlannedOutput(output.events or "", "--events"),
         PlannedOutput(output.images or "", "--images", is_folder=True),
         PlannedOutput(output.summary or "", "--summary"),
     ]
@@ -40,7 +43,7 @@ def written_paths(sinks: Iterable[Sink]) -> list[str]:
     paths = [
         sink.folder if isinstance(sink, ImageSink) else sink.path
         for sink in dict.fromkeys(sinks)
-        if isinstance(sink, VideoSink | JsonlSink | ImageSink) and sink.frames
+        if isinstance(sink, VideoSink | JsonlSink | EventsSink | ImageSink) and sink.frames
     ]
     return [str(path) for path in paths if path.exists()]
 
@@ -88,6 +91,9 @@ def open_shared(output: OutputConfig, count: int) -> list[Sink]:
         shared.append(WindowSink())  # last: its window would outlive a complaint of the others
     if not shared and not output.video:
         shared.append(NullSink())
+    if output.events:
+        shared.append(EventsSink(output.events))
+    shared.extend(PublishSink(address) for address in output.publish)
     return shared
 
 

@@ -39,7 +39,14 @@ class Render:
     def _canvas(self, result: Result, painter: Painter) -> NDArray[np.uint8]:
         fps = self._meter.rate.recent_per_second()
         status = f"{fps:.1f} fps  age {result.age_ms('track'):.0f} ms" if self._status_line else ""
-        return painter.draw(result.frame, result.instances, result.tracks, result.class_names, status=status)
+        return painter.draw(
+            result.frame,
+            result.instances,
+            result.tracks,
+            result.class_names,
+            status=status,
+            marks=result.marks,
+        )
 
     def drain(self) -> Iterable[Result]:
         return ()

@@ -97,6 +97,16 @@ def test_three_clocks_and_the_age_after_each_stage(path, make_result):
     conforms(line, SCHEMA)
 
 
+def test_a_clock_that_is_set_a_day_on_or_back(path, make_result, monkeypatch):
+    sink, day, real = JsonlSink(path), 86_400 * 10**9, time.time_ns
+    for index, set_by in enumerate((0, -day, 0, day)):
+        monkeypatch.setattr(time, "time_ns", lambda by=set_by: real() + by)
+        sink.write(make_result(index))
+    at = [datetime.fromisoformat(line["processed"]) for line in lines_of(path)]
+    assert [round((moment - at[0]).total_seconds() / 86_400) for moment in at] == [0, 0, 0, 1]
+    assert at == sorted(at)
+
+
 def test_every_line_conforms_to_the_published_schema(path, make_result, two_instances):
     sink = JsonlSink(path)
     sink.write(make_result(0))
@@ -263,7 +273,7 @@ def test_a_pipe_keeps_its_reader_from_start_to_end(tmp_path, make_result):
 
 
 def test_a_pipe_without_a_reader_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("streamseg.sinks.jsonl_sink._READER_SECONDS", 0.1)
+    monkeypatch.setattr("streamseg.sinks.line_file._READER_SECONDS", 0.1)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SinkError, match="pipe: nobody reads this pipe; start its reader first"):
         JsonlSink(tmp_path / "pipe")

@@ -10,29 +10,10 @@ from collections.abc import Iterable
 from typing import Any
 from xml.etree import ElementTree
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from streamseg.masks import Region
+from streamseg.masks import outer_rings
 from streamseg.records.read import RecordedFrame, RecordedInstance
 
-__all__ = ["cvat_video", "labelme_file", "outer_rings"]
-
-TOLERANCE_PX = 1.0
-"""How far an outline may be from the mask's: fewer points are easier to move."""
-
-
-def outer_rings(region: Region) -> list[NDArray[np.float32]]:
-    """Outer edges (n ≥ 3, 2) x y in frame pixels, the greatest first."""
-    if not region.bits.size:
-        return []
-    rings, _ = cv2.findContours(
-        region.bits.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=region.origin_xy
-    )
-    rings = [cv2.approxPolyDP(ring, TOLERANCE_PX, True) for ring in rings]
-    kept = sorted((ring for ring in rings if len(ring) >= 3), key=lambda ring: -cv2.contourArea(ring))
-    return [ring[:, 0].astype(np.float32) + np.float32(0.5) for ring in kept]
+__all__ = ["cvat_video", "labelme_file"]
 
 
 def labelme_file(frame: RecordedFrame, image_name: str) -> dict[str, Any]:

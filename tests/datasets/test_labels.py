@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamseg.datasets.labels import annotations_from_instances, outer_rings
-from streamseg.masks import Masks, Region
+from streamseg.datasets.labels import annotations_from_instances
+from streamseg.masks import Masks, Region, outer_rings
 from streamseg.structures import Instances
 
 
@@ -53,4 +53,4 @@ def test_boxes_and_names_and_instances_without_pixels() -> None:
 
 
 def test_nothing_to_outline() -> None:
-    assert outer_rings(Region((0, 0), np.zeros((0, 0), np.bool_))) == ()
+    assert outer_rings(Region((0, 0), np.zeros((0, 0), np.bool_))) == []

@@ -25,7 +25,8 @@ def blocks(language):
 COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
 STREAMSEG = [line for line in COMMANDS if line.startswith("streamseg ")]
 # What a test machine lacks, or takes too long with, and what stands in for it.
-STAND_INS = {"rtsp://camera/stream": "a.mp4", "0": "b.mp4", "yolact_r50": "compact"}
+STAND_INS = {"rtsp://camera/stream": "a.mp4", "rtsp://gate/stream": "b.mp4", "0": "b.mp4"}
+STAND_INS |= {"yolact_r50": "compact", "127.0.0.1:8080": "127.0.0.1:0"}
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from streamseg.sinks.video_sink import VideoSink
 from streamseg.sinks.window_sink import WindowSink
 from streamseg.streaming.config import OutputConfig
 
-__all__ = ["open_sinks", "planned_outputs", "written_paths"]
+__all__ = ["check_outputs", "open_shared", "open_sinks", "own_sinks", "planned_outputs", "written_paths"]
 
 
 def planned_outputs(output: OutputConfig, ids: Sequence[str]) -> list[PlannedOutput]:
@@ -49,25 +49,44 @@ def written_paths(sinks: Iterable[Sink]) -> list[str]:
 
 
 def open_sinks(
-    output: OutputConfig, specs: Sequence[str], other_inputs: Sequence[str] = ()
+    output: OutputConfig,
+    specs: Sequence[str],
+    other_inputs: Sequence[str] = (),
+    shared: Sequence[Sink] | None = None,
 ) -> dict[str, list[Sink]]:
     """The sinks of each source: a video each; the data file, the image folder and the window are shared.
 
-    `other_inputs`: further files that must not be overwritten, such as the engine. Raises ConfigError or
-    SinkError before anything is read, so that a long run cannot fail at its end; the summary is checked too.
+    `other_inputs`: further files that must not be overwritten, such as the engine. `shared`: what
+    `open_shared` gave, where that was called before. Raises ConfigError or SinkError before anything is read,
+    so that a long run cannot fail at its end; the summary is checked too.
     """
     ids = source_ids(specs)
-    refuse_collisions([*specs, *other_inputs], planned_outputs(output, ids))
+    check_outputs(output, ids, [*specs, *other_inputs])
+    own = {i: own_sinks(output, i, len(ids)) for i in ids}
+    every = open_shared(output, len(ids)) if shared is None else shared
+    return {i: [*own[i], *every] for i in ids}
+
+
+def check_outputs(output: OutputConfig, ids: Sequence[str], inputs: Sequence[str]) -> None:
+    """Raise ConfigError where an output of the sources `ids` would overwrite an input or another output, and
+    SinkError where the summary cannot be written."""
+    refuse_collisions(inputs, planned_outputs(output, ids))
     if output.summary and output.summary != "-":
         check_file_replaceable(Path(output.summary))
-    sinks: dict[str, list[Sink]] = {i: [] for i in ids}
-    if output.video:
-        sinks = {i: [VideoSink(_video_path(output.video, i, len(ids)))] for i in ids}
+
+
+def own_sinks(output: OutputConfig, source_id: str, count: int) -> list[Sink]:
+    """What only one source of `count` writes. Raises ConfigError or SinkError."""
+    return [VideoSink(_video_path(output.video, source_id, count))] if output.video else []
+
+
+def open_shared(output: OutputConfig, count: int) -> list[Sink]:
+    """What all of `count` sources write. Raises ConfigError or SinkError."""
     shared: list[Sink] = []
     if output.jsonl:
         shared.append(JsonlSink(output.jsonl))
     if output.images:
-        shared.append(ImageSink(output.images, several_sources=len(ids) > 1))
+        shared.append(ImageSink(output.images, several_sources=count > 1))
     if output.show:
         shared.append(WindowSink())  # last: its window would outlive a complaint of the others
     if not shared and not output.video:
@@ -75,7 +94,7 @@ def open_sinks(
     if output.events:
         shared.append(EventsSink(output.events))
     shared.extend(PublishSink(address) for address in output.publish)
-    return {i: [*own, *shared] for i, own in sinks.items()}
+    return shared
 
 
 def _video_path(video: str, source_id: str, count: int) -> str:

@@ -64,7 +64,7 @@ class Counts(Protocol):
 
 
 def misses_nothing(sink: Sink) -> bool:
-    """Whether it is one of those."""
+    """Whether it is to get every result."""
     return isinstance(sink, MissesNothing) and sink.misses_nothing
 
 

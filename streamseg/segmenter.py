@@ -62,7 +62,7 @@ class Segmenter:
         double_iou: float = 1.0,
     ) -> None:
         """Keep instances of at least `score` whose class is in `classes` (None: all), and of two that are of
-        different classes and have masks of a greater IoU than `double_iou` the surer one.
+        different classes and have masks of a greater IoU than `double_iou` the one that is clearly surer.
 
         `max_batch` None: all that one call of `process` is given is one batch. Raises EngineError.
         """
@@ -147,7 +147,7 @@ class Segmenter:
         masks = self._masks(outputs.masks[b, keep], boxes, extent_xy, frame.size_hw)
         instances = Instances(xyxy, np.minimum(score[keep], np.float32(1)), class_id[keep], masks)
         if self._double_iou < 1:
-            single = without_doubles(xyxy, class_id[keep], masks, self._double_iou)
+            single = without_doubles(xyxy, score[keep], class_id[keep], masks, self._double_iou)
             instances, keep = instances.select(single), keep[single]
         stuff = _stuff(self.engine.info, outputs, b, extent_xy, frame.size_hw)
         return Segmented(frame, instances, stuff and stuff.select(keep, count))

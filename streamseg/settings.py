@@ -113,6 +113,8 @@ def _first_complaint(error: ValidationError, path: str | None, root: type[BaseMo
         hint = did_you_mean(key, known)
         aside = f" ({hint})" if hint else ""
         return f"{prefix}unknown key {where!r}{aside}; known here: {', '.join(known)}"
+    if first["type"] == "value_error":  # our own sentence, which says all
+        return f"{prefix}{where}{': ' if where else ''}{first['ctx']['error']}"
     return f"{prefix}{where}: {first['msg'].lower()}, got {_SHORT.repr(first['input'])}"
 
 

@@ -43,6 +43,7 @@ ROOMS: dict[str, set[str]] = {
     "capture": DATA,
     "tracking": DATA,
     "events": DATA | {"settings"},
+    "records": DATA,
     "overlay": DATA,
     "sinks": DATA,
     # networks and engines
@@ -65,7 +66,7 @@ ROOMS: dict[str, set[str]] = {
     "bundled": DATA | ENGINE | {"models", "datasets", "training", "evaluation"},
     "jobs": DATA
     | ENGINE
-    | {"capture", "events", "overlay", "sinks", "streaming", "progress", "version"}
+    | {"capture", "events", "overlay", "records", "sinks", "streaming", "tracking", "progress", "version"}
     | {"models", "zoo", "export", "compile", "datasets", "training", "evaluation", "certification"},
     "cli": FILES
     | {"progress", "settings", "jobs", "streaming", "zoo", "compile", "certification"}
@@ -80,7 +81,7 @@ VENDORS: dict[str, set[str]] = {
     "threading": {"pipeline"},
     "torch": {"models", "export", "training", "datasets", "evaluation", "engines", "bundled"},
     "torchvision": {"models", "training", "datasets"},
-    "onnx": {"export", "compile"},
+    "onnx": {"export", "compile", "models"},
     "onnxruntime": {"engines", "compile", "export"},
     "openvino": {"engines"},
     "tensorrt": {"engines", "compile"},

@@ -46,6 +46,9 @@ def run(
     score: Annotated[float | None, option("Least score, 0 to 1; default 0.3.", "--score")] = None,
     max_frames: Annotated[int | None, option("Stop after so many frames.", "--max-frames")] = None,
     trail: Annotated[float | None, option("Trail behind each object, seconds.", "--trail")] = None,
+    effect: Annotated[
+        list[str] | None, option("highlight, blur, cutout …, of KIND[:class or #id][=VALUE].", "--effect")
+    ] = None,
     drop: Annotated[str | None, option("auto, oldest or never.", "--drop")] = None,
     max_age: Annotated[
         str | None, option("Live: no older result reaches an output; 150ms.", "--max-age")
@@ -80,7 +83,7 @@ def run(
             "show": show,
             "summary": summary,
         },
-        "overlay": {"trail_seconds": trail},
+        "overlay": {"trail_seconds": trail, "effects": effect or None},
         "classes": [name.strip() for name in classes.split(",")] if classes is not None else None,
         "score": score,
         "max_frames": max_frames,

@@ -19,6 +19,8 @@ from streamseg.errors import ConfigError, EngineError, MissingDependency
 from streamseg.events.config import check_classes, check_sources
 from streamseg.jobs.obtain import engine_path
 from streamseg.jobs.rebuild import rebuild_if_stale
+from streamseg.overlay.effect_spec import refuse_unknown_classes
+from streamseg.overlay.effects import check_value
 from streamseg.progress import LogWatcher, Watcher
 from streamseg.sinks.base import Sink, close_all
 from streamseg.streaming.choice import class_ids
@@ -50,6 +52,9 @@ def build(
     """
     if not config.sources and not config.serve.address:
         raise ConfigError("no source: name a file, an address, a webcam (0) or synthetic")
+    for spec in config.overlay.effect_specs:
+        if spec.kind == "replace":
+            check_value(spec)
     if config.events:
         check_sources(config.events, source_ids(config.sources))
     with ExitStack() as undo:
@@ -58,9 +63,11 @@ def build(
             undo.callback(page.close)
         # Before the engine: fetching and exporting one takes minutes, and a mistyped path must not wait.
         check_outputs(config.output, source_ids(config.sources), [*config.sources, config.engine.path])
-        shared = [*open_shared(config.output, len(config.sources) + bool(page)), *extra_sinks]
+        alpha, count = config.overlay.has_alpha, len(config.sources) + bool(page)
+        shared = [*open_shared(config.output, count, has_alpha=alpha), *extra_sinks]
         undo.callback(close_all, shared)
-        sinks = open_sinks(config.output, config.sources, [config.engine.path], shared)
+        inputs = [config.engine.path]
+        sinks = open_sinks(config.output, config.sources, inputs, shared, has_alpha=alpha)
         undo.callback(lambda: close_all(sink for of_source in sinks.values() for sink in of_source))
         engine_file = _engine_file(config, watcher)
         job = Job(
@@ -122,6 +129,7 @@ def _engine_file(config: RunConfig, watcher: Watcher | None) -> EngineFile:
         allow_failed=asked.allow_failed_certificate,
     )
     class_ids(config.classes, file.info.classes)
+    refuse_unknown_classes(config.overlay.effect_specs, file.info.classes)
     if config.events:
         check_classes(config.events, file.info.classes)
     return file

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from streamseg.engine_contract import AnyPrecision, AnyRuntime
+from streamseg.errors import ConfigError
 from streamseg.events.config import EventsConfig
+from streamseg.overlay.effect_spec import EffectSpec, parse_effect
 from streamseg.settings import Section, load_section
+from streamseg.sinks.alpha_video_sink import ALPHA_ENDINGS
 
 __all__ = [
     "CameraConfig",
@@ -100,6 +104,28 @@ class OverlayConfig(Section):
     """Length of the trail behind each tracked object; 0 draws none."""
     status: bool = True
     """The small line with frames per second and age."""
+    effects: tuple[Name, ...] = ()
+    """Effects in place of masks and labels, `KIND[:class or #id,…][=VALUE]`, in this order."""
+
+    @field_validator("effects")
+    @classmethod
+    def _effects_are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for text in value:
+                parse_effect(text)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    @property
+    def effect_specs(self) -> tuple[EffectSpec, ...]:
+        """The effects, taken apart."""
+        return tuple(parse_effect(text) for text in self.effects)
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether pictures are cut-outs."""
+        return any(spec.kind == "cutout" for spec in self.effect_specs)
 
 
 class OutputConfig(Section):
@@ -140,8 +166,9 @@ class RunConfig(Section):
     engine: EngineConfig = EngineConfig()
     score: Fraction = 0.3
     """Instances below it are not drawn, written or given a new id."""
-    double_iou: Fraction = 1.0
-    """Of two instances of different classes whose masks have a greater IoU the surer is kept; 1: both are."""
+    double_iou: Fraction = 0.7
+    """Of two instances of different classes whose masks have a greater IoU only the one that is clearly surer
+    is kept; 1: both are."""
     classes: tuple[Name, ...] | None = None
     """Names of classes to keep; all when left out."""
     max_frames: Annotated[int, Field(ge=1)] | None = None
@@ -175,6 +202,18 @@ class RunConfig(Section):
             raise ValueError(f"{wants} needs rules under `events`; streamseg zones draws them")
         if self.events is not None and not self.track.enabled:
             raise ValueError("events need tracks: leave track.enabled on")
+        return self
+
+    @model_validator(mode="after")
+    def _cut_outs_have_a_place(self) -> RunConfig:
+        video, alpha = self.output.video, self.overlay.has_alpha
+        if video and (Path(video).suffix.lower() in ALPHA_ENDINGS) != alpha:
+            raise ValueError(
+                f"-o {video}: the effect cutout needs {' or '.join(ALPHA_ENDINGS)}, which have alpha, "
+                "and these need the effect; images are png with it"
+            )
+        if alpha and self.output.show:
+            raise ValueError("a window shows no alpha: use an effect cutout with -o out.mov or --images")
         return self
 
 

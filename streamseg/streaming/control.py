@@ -180,7 +180,7 @@ class Control:
         if not is_live(spec):
             # Refused at once, not as a failure of the run; a camera may be off and is waited for.
             open_source(spec, source_id).close()
-        own = own_sinks(job.config.output, source_id, 2)
+        own = own_sinks(job.config.output, source_id, 2, has_alpha=job.config.overlay.has_alpha)
         job.add_source(source_id, spec, own)
         undo.callback(job.remove_source, source_id)
         return source_id

@@ -18,7 +18,6 @@ from streamseg.capture.open import is_live, open_source
 from streamseg.capture.source import Source
 from streamseg.engine_contract import Engine, EngineInfo
 from streamseg.errors import ConfigError, SourceError, UnknownSource
-from streamseg.overlay.painter import Painter
 from streamseg.pipeline.channel import Policy
 from streamseg.pipeline.output import Output, Tap
 from streamseg.pipeline.parts import SinkPart
@@ -26,7 +25,7 @@ from streamseg.pipeline.pipeline import Pipeline
 from streamseg.pipeline.signals import stop_on_signals
 from streamseg.pipeline.worker import OnError
 from streamseg.segmenter import Segmenter
-from streamseg.sinks.base import MissesNothing, Sink, close_all
+from streamseg.sinks.base import Sink, close_all, misses_nothing
 from streamseg.source_state import SourceState
 from streamseg.streaming.choice import choice_of, tracker_config
 from streamseg.streaming.config import RunConfig
@@ -35,7 +34,7 @@ from streamseg.streaming.follow import Follow
 from streamseg.streaming.limited import Limited
 from streamseg.streaming.meter import SinkMeter, SourceMeter
 from streamseg.streaming.outputs import written_paths
-from streamseg.streaming.render import Render
+from streamseg.streaming.render import Render, painter_of
 from streamseg.streaming.segment import Segment
 from streamseg.streaming.stream import Companion, Stream, check_names, contract_of, options_of
 from streamseg.structures import Frame, Result
@@ -287,7 +286,10 @@ class Job:
     def _add_render(self, source_id: str, spec: str, sinks: Sequence[Sink], followed: Output[Result]) -> None:
         names = [self._part_of(sink, source_id) for sink in sinks]
         promised_s = self.config.max_age_s if self._drops(spec) else None
-        meters = {name: SinkMeter(promised_s) for name in names}
+        meters = {
+            name: SinkMeter(None if misses_nothing(sink) else promised_s)
+            for name, sink in zip(names, sinks, strict=True)
+        }
         stream = Stream(spec, tuple(sinks), SourceMeter(), meters, time.monotonic_ns())
         self.streams = {**self.streams, source_id: stream}
         for name in names:
@@ -299,7 +301,7 @@ class Job:
         self._rendered[source_id] = self.pipeline.add_stage(
             f"render {source_id}",
             lambda: Render(
-                Painter(self.config.overlay.trail_seconds) if needs_canvas else None,
+                painter_of(self.config.overlay) if needs_canvas else None,
                 stream.meter,
                 status_line=self.config.overlay.status,
             ),
@@ -322,7 +324,7 @@ class Job:
 
     def _input_of(self, sink: Sink, source_id: str) -> Output[Result] | Tap[Result]:
         """What a sink reads of one source."""
-        if isinstance(sink, MissesNothing) and sink.misses_nothing:
+        if misses_nothing(sink):
             # Before the places where frames of a live source may be dropped.
             return self._followed.of(source_id, capacity=SURE_DEPTH, policy="block")
         return self._rendered[source_id]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from streamseg.addresses import source_ids
 from streamseg.files import check_file_replaceable
+from streamseg.sinks.alpha_video_sink import AlphaVideoSink
 from streamseg.sinks.base import Sink
 from streamseg.sinks.collisions import PlannedOutput, refuse_collisions
 from streamseg.sinks.events_sink import EventsSink
@@ -43,7 +44,7 @@ def written_paths(sinks: Iterable[Sink]) -> list[str]:
     paths = [
         sink.folder if isinstance(sink, ImageSink) else sink.path
         for sink in dict.fromkeys(sinks)
-        if isinstance(sink, VideoSink | JsonlSink | EventsSink | ImageSink) and sink.frames
+        if isinstance(sink, VideoSink | AlphaVideoSink | JsonlSink | EventsSink | ImageSink) and sink.frames
     ]
     return [str(path) for path in paths if path.exists()]
 
@@ -53,17 +54,19 @@ def open_sinks(
     specs: Sequence[str],
     other_inputs: Sequence[str] = (),
     shared: Sequence[Sink] | None = None,
+    *,
+    has_alpha: bool = False,
 ) -> dict[str, list[Sink]]:
     """The sinks of each source: a video each; the data file, the image folder and the window are shared.
 
     `other_inputs`: further files that must not be overwritten, such as the engine. `shared`: what
-    `open_shared` gave, where that was called before. Raises ConfigError or SinkError before anything is read,
-    so that a long run cannot fail at its end; the summary is checked too.
+    `open_shared` gave, where that was called before. `has_alpha`: pictures are cut-outs. Raises ConfigError
+    or SinkError before anything is read, so that a long run cannot fail at its end; the summary is checked.
     """
     ids = source_ids(specs)
     check_outputs(output, ids, [*specs, *other_inputs])
-    own = {i: own_sinks(output, i, len(ids)) for i in ids}
-    every = open_shared(output, len(ids)) if shared is None else shared
+    own = {i: own_sinks(output, i, len(ids), has_alpha=has_alpha) for i in ids}
+    every = open_shared(output, len(ids), has_alpha=has_alpha) if shared is None else shared
     return {i: [*own[i], *every] for i in ids}
 
 
@@ -75,18 +78,19 @@ def check_outputs(output: OutputConfig, ids: Sequence[str], inputs: Sequence[str
         check_file_replaceable(Path(output.summary))
 
 
-def own_sinks(output: OutputConfig, source_id: str, count: int) -> list[Sink]:
+def own_sinks(output: OutputConfig, source_id: str, count: int, *, has_alpha: bool = False) -> list[Sink]:
     """What only one source of `count` writes. Raises ConfigError or SinkError."""
-    return [VideoSink(_video_path(output.video, source_id, count))] if output.video else []
+    kind = AlphaVideoSink if has_alpha else VideoSink
+    return [kind(_video_path(output.video, source_id, count))] if output.video else []
 
 
-def open_shared(output: OutputConfig, count: int) -> list[Sink]:
+def open_shared(output: OutputConfig, count: int, *, has_alpha: bool = False) -> list[Sink]:
     """What all of `count` sources write. Raises ConfigError or SinkError."""
     shared: list[Sink] = []
     if output.jsonl:
         shared.append(JsonlSink(output.jsonl))
     if output.images:
-        shared.append(ImageSink(output.images, several_sources=count > 1))
+        shared.append(ImageSink(output.images, "png" if has_alpha else "jpg", several_sources=count > 1))
     if output.show:
         shared.append(WindowSink())  # last: its window would outlive a complaint of the others
     if not shared and not output.video:

@@ -31,7 +31,12 @@ __all__ = [
     "Stuff",
     "TrackState",
     "Tracks",
+    "UtcSource",
 ]
+
+UtcSource = Literal["prft", "program-date-time", "arrival"]
+"""prft: the sender's clock, of the RTCP reports of RTSP. program-date-time: of an HLS playlist. arrival: this
+machine's, when the frame left the decoder."""
 
 Index = NDArray[np.intp] | NDArray[np.bool_]
 
@@ -51,6 +56,11 @@ class Frame:
     """time.monotonic_ns() when the frame left the decoder."""
     source_id: str
     """Which source it came from; unique within a pipeline."""
+    utc_ns: int | None = None
+    """When it was captured: nanoseconds since 1970, UTC; never falls within a source. None: not known, as of
+    a file."""
+    utc_from: UtcSource | None = None
+    """Who says so."""
 
     def __post_init__(self) -> None:
         check_column("Frame", "image", self.image, np.uint8, (None, None, 3))
@@ -65,7 +75,8 @@ class Frame:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Through the constructor, which makes the copy read-only as well.
-        return Frame, (self.image, self.index, self.pts_seconds, self.captured_ns, self.source_id)
+        kept = self.image, self.index, self.pts_seconds, self.captured_ns, self.source_id
+        return Frame, (*kept, self.utc_ns, self.utc_from)
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -280,6 +291,8 @@ class Segmented:
     stuff: Stuff | None = None
     """None: the engine knows no stuff."""
     stamps: Stamps = Stamps()
+    coasted: bool = False
+    """The engine was not asked: `instances` are to be moved here from the frame before."""
 
     def __repr__(self) -> str:
         return f"Segmented({self.frame!r}, {len(self.instances)} instances)"
@@ -308,6 +321,9 @@ class Result:
     coasted: bool = False
     """Whether masks and boxes were moved here with their tracks from an earlier frame; False: the engine saw
     this very frame."""
+    recent_age_ms: tuple[float, float, float] | None = None
+    """p50, p95 and p99 of the ages of this source's results over the last seconds, in the sink that gets this
+    one, milliseconds from capture; None before."""
 
     def __post_init__(self) -> None:
         if len(self.tracks) != len(self.instances):

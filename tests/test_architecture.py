@@ -43,6 +43,7 @@ ROOMS: dict[str, set[str]] = {
     "capture": DATA,
     "tracking": DATA,
     "events": DATA | {"settings"},
+    "records": DATA,
     "overlay": DATA,
     "sinks": DATA,
     # networks and engines
@@ -57,13 +58,15 @@ ROOMS: dict[str, set[str]] = {
     "evaluation": DATA | ENGINE | {"datasets", "overlay"},
     "certification": DATA | ENGINE | {"evaluation", "overlay", "version"},
     # use
+    "serving": DATA,
     "streaming": DATA
     | ENGINE
-    | {"capture", "tracking", "events", "overlay", "sinks", "pipeline", "metrics", "settings", "version"},
+    | {"serving", "capture", "tracking", "events", "overlay", "sinks", "pipeline"}
+    | {"metrics", "settings", "version"},
     "bundled": DATA | ENGINE | {"models", "datasets", "training", "evaluation"},
     "jobs": DATA
     | ENGINE
-    | {"capture", "events", "overlay", "sinks", "streaming", "tracking", "progress", "version"}
+    | {"capture", "events", "overlay", "records", "sinks", "streaming", "tracking", "progress", "version"}
     | {"models", "zoo", "export", "compile", "datasets", "training", "evaluation", "certification"},
     "cli": FILES
     | {"progress", "settings", "jobs", "streaming", "zoo", "compile", "certification"}
@@ -78,7 +81,7 @@ VENDORS: dict[str, set[str]] = {
     "threading": {"pipeline"},
     "torch": {"models", "export", "training", "datasets", "evaluation", "engines", "bundled"},
     "torchvision": {"models", "training", "datasets"},
-    "onnx": {"export", "compile"},
+    "onnx": {"export", "compile", "models"},
     "onnxruntime": {"engines", "compile", "export"},
     "openvino": {"engines"},
     "tensorrt": {"engines", "compile"},
@@ -88,12 +91,17 @@ VENDORS: dict[str, set[str]] = {
     "requests": {"zoo", "sinks"},
     "paho": {"sinks"},
     "filelock": {"zoo", "training"},
+    "starlette": {"serving"},
+    "uvicorn": {"serving"},
+    "websockets": {"serving"},
+    "prometheus_client": {"serving"},
     "typer": {"cli"},
     "rich": {"cli"},
 }
 # Packages that a core installation lacks, or that one runtime needs: what imports them is imported late.
 MAY_BE_MISSING = {"torch", "torchvision", "onnx", "onnxscript", "tensorrt", "cuda", "openvino", "onnxruntime"}
 MAY_BE_MISSING |= {"paho", "pycocotools", "trackeval", "requests", "filelock"}
+MAY_BE_MISSING |= {"starlette", "uvicorn", "websockets", "prometheus_client"}
 
 
 def name_of(path: Path) -> str:

@@ -13,6 +13,7 @@ from streamseg.addresses import printable
 from streamseg.cli import (
     build,
     certify,
+    convert,
     data,
     demo,
     doctor,
@@ -47,6 +48,7 @@ app.command("demo")(demo.demo)
 app.command("export")(export.export)
 app.command("build")(build.build)
 app.command("certify")(certify.certify)
+app.command("convert")(convert.convert)
 app.add_typer(data.data, name="data")
 app.command("train")(train.train)
 app.command("eval")(eval.evaluate)

@@ -6,7 +6,6 @@ Masks are read as runs down columns of pixels, which overlay and JSON Lines need
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -51,8 +50,9 @@ class Strips(NamedTuple):
         inside = np.zeros((len(self.start), columns.low.shape[2]), np.float32)
         top, bottom = self.top[:, None], self.bottom[:, None]
         for low, high in zip(columns.low, columns.high, strict=True):
-            part = np.minimum(high.take(self.x, axis=0), bottom)
-            part -= np.maximum(low.take(self.x, axis=0), top)
+            part, above = high.take(self.x, axis=0), low.take(self.x, axis=0)
+            np.minimum(part, bottom, out=part)
+            part -= np.maximum(above, top, out=above)
             inside += np.add.reduceat(np.maximum(part, 0, out=part), self.start)
         return np.asarray(inside / np.add.reduceat(length, self.start)[:, None], np.float32)
 
@@ -84,25 +84,37 @@ class Observation:
         return strips_of([runs[k] for k in self.row.tolist()], self.xyxy, self.frame_hw[1])
 
     @cached_property
-    def points(self) -> Mapping[At, Floats]:
-        """(n, 2) x y in frame pixels of what is asked where it is; of an area it is the mask's centre."""
+    def centre(self) -> Floats:
+        """(n, 2) x y, frame pixels, of the mask's centre."""
         if not len(self):
-            none = np.zeros((0, 2))
-            return {"area": none, "centre": none, "foot": none, "box_foot": none}
-        x, start = self.strips.x + 0.5, self.strips.start
-        top, bottom = self.strips.top.astype(np.float64), self.strips.bottom.astype(np.float64)
+            return np.zeros((0, 2))
+        x, top, bottom, start = self.strips
         length = bottom - top
-        area = np.add.reduceat(length, start)
-        centre = np.stack([x * length, (top + bottom) / 2 * length], axis=1)
-        centre = np.add.reduceat(centre, start) / area[:, None]
+        sums = np.stack([length, (x + 0.5) * length, (top + bottom) / 2 * length], axis=1)
+        area, at_x, at_y = np.add.reduceat(sums, start, dtype=np.float64).T
+        return np.stack([at_x / area, at_y / area], axis=1)
+
+    @cached_property
+    def foot(self) -> Floats:
+        """(n, 2) x y, frame pixels, of the middle of the mask's lowest rows, at their lower edge."""
+        if not len(self):
+            return np.zeros((0, 2))
+        x, top, bottom, start = self.strips
         lowest = np.maximum.reduceat(bottom, start)
         height = lowest - np.minimum.reduceat(top, start)
         floor = np.repeat(lowest - np.maximum(1.0, _FOOT * height), np.diff(start, append=len(x)))
         depth = np.maximum(bottom - floor, 0)
-        foot_x = np.add.reduceat(x * depth, start) / np.add.reduceat(depth, start)
-        foot = np.stack([foot_x, lowest], axis=1)
-        box_foot = np.stack([(self.xyxy[:, 0] + self.xyxy[:, 2]) / 2, self.xyxy[:, 3]], axis=1)
-        return {"area": centre, "centre": centre, "foot": foot, "box_foot": box_foot}
+        foot_x = np.add.reduceat((x + 0.5) * depth, start) / np.add.reduceat(depth, start)
+        return np.stack([foot_x, lowest], axis=1)
+
+    @cached_property
+    def box_foot(self) -> Floats:
+        """(n, 2) x y, frame pixels, of the middle of the box's lower edge."""
+        return np.stack([(self.xyxy[:, 0] + self.xyxy[:, 2]) / 2, self.xyxy[:, 3]], axis=1)
+
+    def point(self, at: At) -> Floats:
+        """(n, 2) x y, frame pixels, of what is asked where it is; of an area the mask's centre."""
+        return self.foot if at == "foot" else self.box_foot if at == "box_foot" else self.centre
 
     @cached_property
     def size(self) -> Floats:
@@ -117,7 +129,7 @@ class Observation:
         if at == "area":
             return self.strips.shares_in(columns)
         height, width = self.frame_hw
-        x, y = self.points[at].T
+        x, y = self.point(at).T
         column = np.clip(x, 0, width - 1).astype(np.intp)
         # A point on the picture's lower edge is in what reaches down to it.
         y = np.clip(y, 0, height - 1e-3)[:, None]
@@ -144,25 +156,27 @@ def observe(instances: Instances, tracks: Tracks, now: float) -> Observation:
 
 
 def strips_of(runs: list[Runs], xyxy: Floats, width: int) -> Strips:
-    """Up to 32 columns of each instance, spread over its width; of a mask without a pixel, of its box."""
-    boxes = [r if len(r.row) else _runs_of_box(box, width) for r, box in zip(runs, xyxy, strict=True)]
-    ends = np.array([len(r.row) // 2 for r in boxes], np.int64)
-    if not len(ends):
+    """Up to 32 or so runs of each instance, spread over its width; of a mask without a pixel, of its box."""
+    if not runs:
         nothing = np.zeros(0, np.float32)
         return Strips(np.zeros(0, np.int64), nothing, nothing, np.zeros(0, np.int64))
-    x = np.concatenate([r.column[::2] for r in boxes])
-    row = np.concatenate([r.row for r in boxes]).astype(np.float32)
-    start = np.cumsum(ends) - ends
-    first = x[start]
-    step = (x[start + ends - 1] - first) // MOST_COLUMNS + 1
-    kept = (x - np.repeat(first + step // 2, ends)) % np.repeat(step, ends) == 0
-    kept &= row[1::2] > row[::2]
-    counts = np.add.reduceat(kept, start, dtype=np.int64)
-    if not counts.all():  # a mask in two pieces, between whose columns the chosen ones fall
-        kept[start[counts == 0]] = True
-        counts = np.add.reduceat(kept, start, dtype=np.int64)
-    bottom = np.maximum(row[1::2], row[::2] + np.float32(1e-3))
-    return Strips(x[kept], row[::2][kept], bottom[kept], np.cumsum(counts) - counts)
+    xs, tops, bottoms = [], [], []
+    for k, (column, row) in enumerate(runs):
+        if not len(row):
+            column, row = _runs_of_box(xyxy[k], width)
+        # Every so many runs, not columns: slices cost a third. An odd number: of a ring, whose columns have
+        # two runs each, an even one would see the upper half alone.
+        step = len(row) // (2 * MOST_COLUMNS + 2) + 1 | 1
+        first, step = 2 * (step // 2), 2 * step
+        xs.append(column[first::step])
+        tops.append(row[first::step])
+        bottoms.append(row[first + 1 :: step])
+    counts = np.array([len(x) for x in xs])
+    top = np.concatenate(tops).astype(np.float32)
+    bottom = np.concatenate(bottoms).astype(np.float32)
+    # A run without a pixel is as thin as nothing: an instance of such alone still has a place.
+    bottom = np.maximum(bottom, top + np.float32(1e-3))
+    return Strips(np.concatenate(xs), top, bottom, np.cumsum(counts) - counts)
 
 
 def _runs_of_box(box: Floats, width: int) -> Runs:

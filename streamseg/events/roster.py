@@ -10,13 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.events.observation import Observation
+from streamseg.events.rows import with_rows
 
 __all__ = ["MOST_OBJECTS", "HandOver", "Memory", "Moves", "Roster"]
 
 MOST_OBJECTS = 4096
 """Remembered at once; the longest out of sight go first."""
-_MOST_GROWTH = 2.0
-"""Ratio of sizes up to which a track that died and one that is born may be the same object."""
+_MOST_GROWTH, _LEAST_SEEN = 2.0, 0.25
+"""What is born may have this many times the size of the object that died: whoever comes out from behind
+something shows little of itself at first."""
+_HALF_SIZE = 2.0
+"""Seconds after which half of a size that is not shown any more is forgotten: whoever goes behind something
+shows little of itself at last."""
+_FORESIGHT = 0.5
+"""Seconds for which the last velocity is worth something."""
 _PACE = 0.5
 """Share of the last step in the running estimate of velocity."""
 
@@ -32,7 +39,7 @@ class Memory(NamedTuple):
     hand_over_after: float
     """Seconds within which a birth beside a death is the same object; 0: never."""
     hand_over_reach: float
-    """How far beside, from where it was expected, in sizes of the object (root of the box's area)."""
+    """How far from the way that it would have gone on, in sizes of the object (root of the box's area)."""
 
 
 class HandOver(NamedTuple):
@@ -76,7 +83,7 @@ class Roster:
     velocity: Floats
     """(S, 2) pixels a second."""
     size: Floats
-    """(S,) pixels."""
+    """(S,) pixels, the greatest of late."""
 
     @classmethod
     def none(cls) -> Roster:
@@ -131,12 +138,13 @@ class Roster:
         dead = np.flatnonzero(unseen & (seen.now - self.last_seen <= memory.hand_over_after))
         if not (len(births) and len(dead)) or memory.hand_over_after <= 0:
             return []
-        waited = (seen.now - self.last_seen[dead])[:, None]
-        expected = self.point[dead] + self.velocity[dead] * waited
-        way = np.linalg.norm(seen.points["centre"][births][:, None] - expected, axis=2)
+        waited = np.minimum(seen.now - self.last_seen[dead], _FORESIGHT)[:, None]
+        way = _off_the_way(
+            seen.centre[births], self.point[dead], self.point[dead] + self.velocity[dead] * waited
+        )
         ratio = seen.size[births][:, None] / self.size[dead]
-        reach = memory.hand_over_reach * np.minimum(seen.size[births][:, None], self.size[dead])
-        fits = (way <= reach) & (np.maximum(ratio, 1 / ratio) <= _MOST_GROWTH)
+        reach = memory.hand_over_reach * np.maximum(seen.size[births][:, None], self.size[dead])
+        fits = (way <= reach) & (ratio <= _MOST_GROWTH) & (ratio >= _LEAST_SEEN)
         fits &= seen.class_id[births][:, None] == self.class_id[dead]
         pairs: list[tuple[int, int]] = []
         for k, d in sorted(np.argwhere(fits).tolist(), key=lambda p: (way[p[0], p[1]], p)):
@@ -146,18 +154,32 @@ class Roster:
         return pairs
 
     def _after(self, seen: Observation, moves: Moves, known: NDArray[np.bool_]) -> Roster:
-        grown = Roster(
-            *(
-                np.concatenate([old[moves.kept], np.zeros((moves.born, *old.shape[1:]), old.dtype)])
-                for old in (self.id, self.class_id, self.last_seen, self.point, self.velocity, self.size)
-            )
+        new = Roster(
+            np.zeros(moves.born, np.int64),
+            np.zeros(moves.born, np.int32),
+            np.zeros(moves.born),
+            np.zeros((moves.born, 2)),
+            np.zeros((moves.born, 2)),
+            np.zeros(moves.born),
         )
-        rows, centre = moves.rows, seen.points["centre"]
+        grown = with_rows(self, moves.kept, new)
+        rows, centre = moves.rows, seen.centre
         since = seen.now - grown.last_seen[rows]
         with np.errstate(divide="ignore", invalid="ignore"):
             step = (centre - grown.point[rows]) / since[:, None]
         step = np.where(known[:, None] & (since > 0)[:, None], step, 0.0)
         grown.velocity[rows] += _PACE * (step - grown.velocity[rows])
         grown.id[rows], grown.class_id[rows] = seen.id, seen.class_id
-        grown.last_seen[rows], grown.point[rows], grown.size[rows] = seen.now, centre, seen.size
+        remembered = grown.size[rows] * 0.5 ** (np.where(known, since, 0.0) / _HALF_SIZE)
+        grown.size[rows] = np.maximum(seen.size, remembered)
+        grown.last_seen[rows], grown.point[rows] = seen.now, centre
         return grown
+
+
+def _off_the_way(point: Floats, start: Floats, end: Floats) -> Floats:
+    """(n, m) pixels between each of n points and each of m ways, straight from `start` to `end`."""
+    way = end - start
+    from_start = point[:, None] - start
+    along = (from_start * way).sum(axis=2) / np.maximum((way * way).sum(axis=1), 1e-9)
+    nearest = np.clip(along, 0, 1)[..., None] * way
+    return np.asarray(np.linalg.norm(from_start - nearest, axis=2), np.float64)

@@ -23,6 +23,8 @@ def arrays_of(state: Any) -> list[NDArray[Any]]:
 def with_rows(state: S, kept: NDArray[np.intp], new: S) -> S:
     """`state` with the rows `kept` only, and those of `new` after them."""
     pairs = zip(arrays_of(state), arrays_of(new), strict=True)
+    if len(arrays_of(state)[0]) == len(kept) and not len(arrays_of(new)[0]):
+        return type(state)(*(a.copy() for a, _ in pairs))
     return type(state)(*(np.concatenate([a[kept], b]) for a, b in pairs))
 
 

@@ -103,15 +103,16 @@ def _stepped(
     objects, sides, resting, pace = _resized(state, moves)
     where = np.cumsum([len(config.zones), len(config.still)])
     zones, still, speeds = np.split(rules.places.shares(seen), where, axis=1)
-    resting, rests, elsewhere = resting.step(
-        moves.rows, seen.points["centre"], rules.move * seen.size[:, None], seen.now
-    )
-    pace, speed = pace.step(moves.rows, _on_ground(rules, seen, speeds > 0), seen.now)
-    fast = np.nan_to_num(speed, nan=-1.0)
-    rise = np.hstack(
-        [zones >= rules.enter, rests & (still > 0) & ~_attended(rules, seen), fast >= rules.fast]
-    )
-    fall = np.hstack([zones <= rules.leave, elsewhere | (still <= 0), fast < rules.slow])
+    rise, fall = zones >= rules.enter, zones <= rules.leave
+    if config.still:
+        reach = rules.move * seen.size[:, None]
+        resting, rests, elsewhere = resting.step(moves.rows, seen.centre, reach, seen.now)
+        rise = np.hstack([rise, rests & (still > 0) & ~_attended(rules, seen)])
+        fall = np.hstack([fall, elsewhere | (still <= 0)])
+    if config.speeds:
+        pace, speed = pace.step(moves.rows, _on_ground(rules, seen, speeds > 0), seen.now)
+        fast = np.nan_to_num(speed, nan=-1.0)
+        rise, fall = np.hstack([rise, fast >= rules.fast]), np.hstack([fall, fast < rules.slow])
     allowed = rules.allowed[seen.class_id]
     objects, turns = objects.step(
         moves.rows, seen.id, rise & allowed, fall & allowed, rules.patience, seen.now
@@ -148,7 +149,7 @@ def _on_ground(rules: Compiled, seen: Observation, there: NDArray[np.bool_]) -> 
     """(n, P, 2) metres on each plane; NaN for objects that are not in its polygon."""
     place = np.full((len(seen), len(rules.planes), 2), np.nan)
     for p, plane in enumerate(rules.planes):
-        place[there[:, p], p] = plane.metres(seen.points["foot"][there[:, p]])
+        place[there[:, p], p] = plane.metres(seen.foot[there[:, p]])
     return place
 
 
@@ -157,7 +158,7 @@ def _attended(rules: Compiled, seen: Observation) -> NDArray[np.bool_]:
     made = np.zeros((len(seen), len(rules.move)), np.bool_)
     if not rules.has_owners.any():
         return made
-    centre = seen.points["centre"]
+    centre = seen.centre
     apart = np.linalg.norm(centre[:, None] - centre, axis=2)
     np.fill_diagonal(apart, np.inf)
     for k in np.flatnonzero(rules.has_owners):
@@ -170,7 +171,7 @@ def _crossed(sides: Sides, rules: Compiled, seen: Observation, moves: Moves) -> 
     if not rules.line_at or not len(seen):
         return sides, []
     left = rules.left.shares(seen)
-    point = np.stack([seen.points[at] for at in rules.line_at], axis=1)
+    point = np.stack([seen.point(at) for at in rules.line_at], axis=1)
     return sides.step(moves.rows, left, point, moves.gap, rules.gates, seen.now)
 
 

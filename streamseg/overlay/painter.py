@@ -13,7 +13,7 @@ from streamseg.overlay.labels import Labels, Style, style_for
 from streamseg.overlay.palette import Colour, colours_of
 from streamseg.overlay.shapes import draw_marks, label_marks
 from streamseg.overlay.tint import Tint
-from streamseg.overlay.trails import Point, Trails
+from streamseg.overlay.trails import Trails, draw_trail
 from streamseg.structures import Frame, Instances, Mark, Tracks
 
 __all__ = ["Painter"]
@@ -24,8 +24,6 @@ _RAGGED = 6
 """Edges that a column of pixels crosses, on average, from which on a mask is ragged. A solid one crosses 2;
 lines around a ragged one cost by the segment, 7 ms for a whole 1280×720 frame of noise, edge pixels 1."""
 
-# Points of lines are given in sixteenths of a pixel.
-_SHIFT = 4
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
@@ -80,7 +78,7 @@ class Painter:
         paths = trails.update(frame.pts_seconds, tracks)
         for track_id, colour in zip(tracks.id.tolist(), colours, strict=True):
             if track_id in paths:
-                _polyline(canvas, paths[track_id], colour, style.line)
+                draw_trail(canvas, paths[track_id], colour, style.line)
 
 
 def _check(frame: Frame, instances: Instances, tracks: Tracks) -> None:
@@ -116,12 +114,6 @@ def _draw_edge_pixels(canvas: Image, region: Region, colour: Colour, line: int) 
     flat = np.empty((h, w, 3), np.uint8)
     cv2.rectangle(flat, (0, 0), (w, h), colour, cv2.FILLED)
     cv2.copyTo(flat, cv2.subtract(bits, inner), canvas[y : y + h, x : x + w])
-
-
-def _polyline(canvas: Image, points: Sequence[Point], colour: Colour, line: int) -> None:
-    """A line through `points`, frame pixels from the corner of the first pixel."""
-    fixed = np.rint((np.array(points) - 0.5) * (1 << _SHIFT)).astype(np.int32)
-    cv2.polylines(canvas, [fixed], False, colour, line, cv2.LINE_AA, _SHIFT)
 
 
 def draw_labels(

@@ -88,7 +88,8 @@ class Envelopes:
         return [self._made(_ended(event, frames[id_]), frames[id_]) for id_, event in going_on.items()]
 
     def _made(self, event: Event, frame: Frame) -> dict[str, Any]:
-        return envelope(event, frame.captured_ns + self._wall_minus_monotonic_ns)
+        arrived_ns = frame.captured_ns + self._wall_minus_monotonic_ns
+        return envelope(event, arrived_ns if frame.utc_ns is None else frame.utc_ns)
 
 
 def as_json(made: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from streamseg.errors import SinkError
 from streamseg.sinks.line_file import LineFile
-from streamseg.structures import Result
+from streamseg.structures import STAGES, Result
 
 __all__ = ["SCHEMA_VERSION", "JsonlSink", "iso_utc", "record"]
 
@@ -32,7 +32,7 @@ class JsonlSink:
         """Raises SinkError if the file cannot be written."""
         self._file = LineFile(path)
         self.path = self._file.path
-        # Taken once: wall-clock times of one file then keep their order when the clock is set.
+        # Kept: wall-clock times of one file keep their order when the clock is set back.
         self._wall_minus_monotonic_ns = time.time_ns() - time.monotonic_ns()
 
     @property
@@ -49,6 +49,9 @@ class JsonlSink:
         self._file.close()
 
     def _line(self, result: Result) -> bytes:
+        ahead_ns = time.time_ns() - time.monotonic_ns() - self._wall_minus_monotonic_ns
+        if ahead_ns > 1_000_000_000:  # the clock was set forward; one that is set back is not followed
+            self._wall_minus_monotonic_ns += ahead_ns
         made = record(result, self._wall_minus_monotonic_ns)
         try:
             text = json.dumps(made, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -64,15 +67,27 @@ class JsonlSink:
 def record(result: Result, wall_minus_monotonic_ns: int) -> dict[str, Any]:
     """One line as a dictionary: boxes in frame pixels, `age_ms` from capture until now."""
     frame = result.frame
+    now_ns = time.monotonic_ns()
+    captured_ns = frame.captured_ns + wall_minus_monotonic_ns if frame.utc_ns is None else frame.utc_ns
+    recent = result.recent_age_ms
     return {
         "schema": SCHEMA_VERSION,
         "source": frame.source_id,
         "index": frame.index,
         "pts": round(frame.pts_seconds, 6),
-        "captured": iso_utc(frame.captured_ns + wall_minus_monotonic_ns),
-        "age_ms": round((time.monotonic_ns() - frame.captured_ns) / 1e6, 1),
+        "captured": iso_utc(captured_ns),
+        "captured_from": frame.utc_from,
+        "processed": iso_utc(now_ns + wall_minus_monotonic_ns),
+        "age_ms": round((now_ns - frame.captured_ns) / 1e6, 1),
+        "stage_ms": {stage: _stage_ms(result, stage) for stage in STAGES},
+        "recent_age_ms": [round(quantile, 1) for quantile in recent] if recent else None,
+        "coasted": result.coasted,
         "instances": _instances(result),
     }
+
+
+def _stage_ms(result: Result, stage: str) -> float | None:
+    return None if getattr(result.stamps, stage) is None else round(result.age_ms(stage), 1)
 
 
 def _instances(result: Result) -> list[dict[str, Any]]:

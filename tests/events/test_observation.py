@@ -13,8 +13,8 @@ def test_shares_and_points_of_a_rectangle(made):
     seen = observe(*made({1: (90, 40, 110, 60), 2: (150, 0, 160, 100)}), 0.0)
     columns = polygon_columns([HALF], (100, 200))
     assert seen.shares(columns, "area")[:, 0] == pytest.approx([0.5, 1.0])
-    assert seen.points["centre"] == pytest.approx(np.array([(100, 50), (155, 50)]))
-    assert seen.points["foot"] == pytest.approx(np.array([(100, 60), (155, 100)]))
+    assert seen.centre == pytest.approx(np.array([(100, 50), (155, 50)]))
+    assert seen.foot == pytest.approx(np.array([(100, 60), (155, 100)]))
     assert seen.shares(columns, "foot")[1, 0] == 1  # on the picture's lower edge
 
 
@@ -49,7 +49,7 @@ def test_a_mask_without_a_pixel_is_its_box(made):
     instances, tracks = made({1: (20, 10, 60, 30)})
     instances.masks.soft[:] = 0
     seen = observe(instances, tracks, 0.0)
-    assert seen.points["centre"] == pytest.approx(np.array([(40, 20)]), abs=0.5)
+    assert seen.centre == pytest.approx(np.array([(40, 20)]), abs=0.5)
 
 
 def test_who_has_no_id_or_no_place_is_left_out(made):
@@ -64,6 +64,6 @@ def test_the_surest_of_a_great_crowd(made):
 
 def test_nothing_seen(made):
     seen = observe(*made({}), 0.0)
-    assert seen.points["foot"].shape == (0, 2)
+    assert seen.foot.shape == (0, 2)
     assert seen.shares(polygon_columns([HALF], (100, 200)), "area").shape == (0, 1)
     assert len(strips_of([], np.zeros((0, 4)), 10).start) == 0

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
@@ -41,7 +42,7 @@ def outputs_of(batch):
 
 def job_of(options, extra=(), make=outputs_of):
     config = load_config(None, options)
-    sinks = open_sinks(config.output, config.sources)
+    sinks = open_sinks(config.output, config.sources, has_alpha=config.overlay.has_alpha)
     for source_sinks in sinks.values():
         source_sinks.extend(extra)
     return Job(config, sinks, INFO, lambda: FakeEngine(INFO, make))
@@ -78,7 +79,7 @@ def test_every_frame_of_a_file_comes_out_with_its_own_time(clip, tmp_path):
     assert [line["pts"] for line in lines] == pytest.approx(times_of(clip), abs=1e-6)
     numbers = summary(job)["sources"]["scene"]
     assert (numbers["captured"], numbers["delivered"]) == (25, 25)
-    assert numbers["dropped"] == {"overrun": 0, "unfinished": 0}
+    assert numbers["dropped"] == {"overrun": 0, "too_old": 0, "unfinished": 0}
 
 
 def test_the_data_file_says_what_and_where(clip, tmp_path):
@@ -332,3 +333,29 @@ def test_a_class_that_the_engine_does_not_have_in_a_rule():
     rules = {"lines": {"gate": {"points": [[0, 0], [1, 1]], "classes": ["shap"]}}}
     with pytest.raises(ConfigError, match="'gate': the engine has no class 'shap' .did you mean 'shape'"):
         build(load_config(None, {"sources": ["synthetic"], "engine": {"path": "shapes"}, "events": rules}))
+
+
+def test_a_cut_out_is_written_with_alpha(clip, tmp_path):
+    output = {"video": str(tmp_path / "out.webm"), "images": str(tmp_path / "png")}
+    job = job_of(
+        {"sources": [str(clip)], "overlay": {"effects": ["cutout"]}, "max_frames": 3, "output": output}
+    )
+    assert job.run() == 0
+    image = cv2.imread(str(tmp_path / "png" / "00000001.png"), cv2.IMREAD_UNCHANGED)
+    assert image.shape == (*SIZE_HW, 4)
+    assert (image[72, 96, 3], image[5, 5, 3]) == (255, 0)
+    assert len(times_of(tmp_path / "out.webm")) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"overlay": {"effects": ["cutout"]}, "output": {"video": "o.mp4"}}, "cutout needs .mov or .webm"),
+        ({"output": {"video": "o.mov"}}, "these need the effect"),
+        ({"overlay": {"effects": ["cutout"]}, "output": {"show": True}}, "a window shows no alpha"),
+        ({"overlay": {"effects": ["blurr"]}}, "did you mean 'blur'"),
+    ],
+)
+def test_effects_that_cannot_be(options, says):
+    with pytest.raises(ConfigError, match=says):
+        load_config(None, {"sources": ["synthetic"], **options})

@@ -73,13 +73,13 @@ def cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 
 @pytest.fixture(scope="session")
 def tiny_model() -> Yolact:
-    """The compact network for 64×96 pictures and three classes; random weights that do see things."""
+    """The network `yolact_lite` for 64×96 pictures and three classes; random weights that do see things."""
     torch = pytest.importorskip("torch", reason="needs the extra `models`")
     from streamseg.models.yolact.catalog import build_model
 
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(3)
-        model = build_model("compact", TINY_CLASSES, TINY_HW)
+        model = build_model("yolact_lite", TINY_CLASSES, TINY_HW)
         for module in model.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.momentum = None  # the statistics of one pass, whole

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Debian packages that some tests use: ffprobe, a real RTSP server, a virtual display. Needs root.
+# Debian packages that some tests use: ffprobe, a real RTSP server, a virtual display, a browser. Needs root.
 set -euo pipefail
 packages=(
     ffmpeg
@@ -7,6 +7,7 @@ packages=(
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
     mosquitto
     libgl1 libglib2.0-0 xvfb xauth openbox xdotool wmctrl
+    chromium
 )
 missing=()
 for package in "${packages[@]}"; do

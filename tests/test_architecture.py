@@ -58,9 +58,11 @@ ROOMS: dict[str, set[str]] = {
     "evaluation": DATA | ENGINE | {"datasets", "overlay"},
     "certification": DATA | ENGINE | {"evaluation", "overlay", "version"},
     # use
+    "serving": DATA,
     "streaming": DATA
     | ENGINE
-    | {"capture", "tracking", "events", "overlay", "sinks", "pipeline", "metrics", "settings", "version"},
+    | {"serving", "capture", "tracking", "events", "overlay", "sinks", "pipeline"}
+    | {"metrics", "settings", "version"},
     "bundled": DATA | ENGINE | {"models", "datasets", "training", "evaluation"},
     "jobs": DATA
     | ENGINE
@@ -79,7 +81,7 @@ VENDORS: dict[str, set[str]] = {
     "threading": {"pipeline"},
     "torch": {"models", "export", "training", "datasets", "evaluation", "engines", "bundled"},
     "torchvision": {"models", "training", "datasets"},
-    "onnx": {"export", "compile"},
+    "onnx": {"export", "compile", "models"},
     "onnxruntime": {"engines", "compile", "export"},
     "openvino": {"engines"},
     "tensorrt": {"engines", "compile"},
@@ -89,12 +91,17 @@ VENDORS: dict[str, set[str]] = {
     "requests": {"zoo", "sinks"},
     "paho": {"sinks"},
     "filelock": {"zoo", "training"},
+    "starlette": {"serving"},
+    "uvicorn": {"serving"},
+    "websockets": {"serving"},
+    "prometheus_client": {"serving"},
     "typer": {"cli"},
     "rich": {"cli"},
 }
 # Packages that a core installation lacks, or that one runtime needs: what imports them is imported late.
 MAY_BE_MISSING = {"torch", "torchvision", "onnx", "onnxscript", "tensorrt", "cuda", "openvino", "onnxruntime"}
 MAY_BE_MISSING |= {"paho", "pycocotools", "trackeval", "requests", "filelock"}
+MAY_BE_MISSING |= {"starlette", "uvicorn", "websockets", "prometheus_client"}
 
 
 def name_of(path: Path) -> str:

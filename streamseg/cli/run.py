@@ -58,13 +58,17 @@ def run(
         bool | None, option("Run an engine that certify failed.", "--allow-failed-certificate")
     ] = None,
     rebuild: Annotated[bool | None, option("Rebuild an .engine made elsewhere.", "--rebuild")] = None,
+    serve: Annotated[str | None, option("Live page and HTTP API at HOST:PORT.", "--serve")] = None,
+    token_file: Annotated[
+        str | None, option("File with the token; wanted beyond this machine.", "--token-file")
+    ] = None,
     config: Annotated[str | None, option("YAML configuration; flags win over it.", "--config")] = None,
     verbose: Verbose = 0,
 ) -> None:
     """Outline and follow every object of a video, camera or stream."""
     from streamseg.cli.live_view import run_with_live_line
     from streamseg.jobs.run import build
-    from streamseg.streaming.config import load_config
+    from streamseg.streaming.config_file import ConfigFile
 
     more = {"cache": cache, "allow_failed_certificate": allow_failed, "rebuild": rebuild}
     flags = {
@@ -84,10 +88,12 @@ def run(
         "score": score,
         "max_frames": max_frames,
         "drop": drop,
+        "serve": {"address": serve, "token_file": token_file},
         "max_age_s": seconds_from_text("--max-age", max_age),
     }
+    file = ConfigFile(config, _given(flags))
     with shown_on_stderr() as watcher:
-        job = build(load_config(config, _given(flags)), watcher=watcher)
+        job = build(file.load(), watcher=watcher, file=file)
     raise typer.Exit(run_with_live_line(job))
 
 

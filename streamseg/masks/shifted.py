@@ -1,4 +1,4 @@
-"""Masks moved over the frame."""
+"""Masks moved over the frame. Tested in tests/streaming/test_contract.py."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ __all__ = [
     "OutputConfig",
     "OverlayConfig",
     "RunConfig",
+    "ServeConfig",
     "TrackConfig",
     "load_config",
 ]
@@ -144,6 +145,19 @@ class OutputConfig(Section):
     """JSON file for the end-of-run summary; `-` is standard output."""
 
 
+class ServeConfig(Section):
+    address: Name | None = None
+    """HOST:PORT of the live page and the HTTP API, such as 127.0.0.1:8080; none when left out."""
+    token_file: Name | None = None
+    """File whose one line is the token; wanted where others than this machine can reach the address."""
+    hosts: tuple[Name, ...] = ()
+    """Names under which browsers may reach it, besides IP addresses and localhost."""
+    folders: tuple[Name, ...] = ()
+    """Where files lie that may be added as sources through the API; none when left out."""
+    healthy_seconds: Seconds = 30.0
+    """A live source from which no frame came for so long makes /healthz fail."""
+
+
 class RunConfig(Section):
     """All of one `streamseg run`."""
 
@@ -152,8 +166,9 @@ class RunConfig(Section):
     engine: EngineConfig = EngineConfig()
     score: Fraction = 0.3
     """Instances below it are not drawn, written or given a new id."""
-    double_iou: Fraction = 1.0
-    """Of two instances of different classes whose masks have a greater IoU the surer is kept; 1: both are."""
+    double_iou: Fraction = 0.7
+    """Of two instances of different classes whose masks have a greater IoU only the one that is clearly surer
+    is kept; 1: both are."""
     classes: tuple[Name, ...] | None = None
     """Names of classes to keep; all when left out."""
     max_frames: Annotated[int, Field(ge=1)] | None = None
@@ -170,6 +185,7 @@ class RunConfig(Section):
     events: EventsConfig | None = None
     """Zones, lines and other rules."""
     output: OutputConfig = OutputConfig()
+    serve: ServeConfig = ServeConfig()
 
     @field_validator("sources", "classes", mode="before")
     @classmethod

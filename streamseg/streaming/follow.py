@@ -47,6 +47,10 @@ class Follow:
         self._watches: dict[str, Watch] = {}
         self._coast = Coast()
 
+    def use(self, config: TrackerConfig | None) -> None:
+        """From the next frame on; tracks of what scores enough go on. From any thread."""
+        self._config = config
+
     def process(self, items: list[Segmented]) -> Iterable[Result]:
         for item in items:
             if not self._admit(item.frame.source_id):
@@ -75,28 +79,38 @@ class Follow:
 
     def _followed(self, item: Segmented) -> tuple[Segmented, Tracks]:
         """`item` without what shall not be seen, and the tracks of what is left."""
-        frame, instances = item.frame, item.instances
-        if self._config is None:
+        frame, instances, config = item.frame, item.instances, self._config
+        if config is None:
             return item, Tracks.untracked(instances)
-        if frame.source_id not in self._trackers:
-            self._trackers[frame.source_id] = self._new_tracker(self._config, frame.source_id)
-        tracker = self._trackers[frame.source_id]
+        tracker = self._tracker_of(frame.source_id, config)
         if item.coasted:
             return self._coast.moved(item, tracker)
-        shown = self._shown(item, tracker)
+        shown = self._shown(item, tracker, config)
         self._coast.remember(*shown)
         return shown
 
-    def _shown(self, item: Segmented, tracker: Tracker) -> tuple[Segmented, Tracks]:
+    def _shown(self, item: Segmented, tracker: Tracker, config: TrackerConfig) -> tuple[Segmented, Tracks]:
         frame, instances = item.frame, item.instances
+        raised = tracker.config.high_score < config.high_score
+        if tracker.config.high_score != config.high_score:
+            tracker.config = replace(tracker.config, high_score=config.high_score, low_score=config.low_score)
         tracks = tracker.update(instances, frame.pts_seconds)
         self._note(frame.source_id, tracker)
-        keep = (instances.score >= tracker.config.high_score) | (tracks.id >= 0)
+        strong = instances.score >= config.high_score
+        if raised:  # what would not begin a track any more must not live on by an older one
+            tracker.end(tracks.id[~strong])
+        keep = strong if raised else strong | (tracks.id >= 0)
         if keep.all():
             return item, tracks
         kept = np.flatnonzero(keep)
         stuff = item.stuff and item.stuff.select(kept, len(instances))
         return replace(item, instances=instances.select(kept), stuff=stuff), tracks.select(kept)
+
+    def _tracker_of(self, source_id: str, config: TrackerConfig) -> Tracker:
+        tracker = self._trackers.get(source_id)
+        if tracker is None:
+            tracker = self._trackers[source_id] = self._new_tracker(config, source_id)
+        return tracker
 
     def _new_tracker(self, config: TrackerConfig, source_id: str) -> Tracker:
         # Known, the rate is worth 2.4 HOTA where frames are dropped steadily (docs/tracking.md).

@@ -26,11 +26,14 @@ class SourceMeter:
         self.too_old = Counter()
         """Frames dropped for their age before the engine; written by its thread."""
         self.ages = {stage: LatencyQuantiles() for stage in STAGES}
+        self.last_ns: int | None = None
+        """`captured_ns` of the newest frame that came through."""
         self.rejected: Mapping[str, int] = {}
         """What its tracker could not use; set, never changed, by the thread that tracks."""
 
     def rendered(self, result: Result) -> None:
         """It goes on to the sinks."""
+        self.last_ns = result.frame.captured_ns
         self.instances.add(len(result.instances))
         for stage, ages in self.ages.items():
             ages.add(result.age_ms(stage) / 1e3)

@@ -22,7 +22,7 @@ from streamseg.sinks.video_sink import VideoSink
 from streamseg.sinks.window_sink import WindowSink
 from streamseg.streaming.config import OutputConfig
 
-__all__ = ["open_sinks", "planned_outputs", "written_paths"]
+__all__ = ["check_outputs", "open_shared", "open_sinks", "own_sinks", "planned_outputs", "written_paths"]
 
 
 def planned_outputs(output: OutputConfig, ids: Sequence[str]) -> list[PlannedOutput]:
@@ -50,27 +50,47 @@ def written_paths(sinks: Iterable[Sink]) -> list[str]:
 
 
 def open_sinks(
-    output: OutputConfig, specs: Sequence[str], other_inputs: Sequence[str] = (), *, has_alpha: bool = False
+    output: OutputConfig,
+    specs: Sequence[str],
+    other_inputs: Sequence[str] = (),
+    shared: Sequence[Sink] | None = None,
+    *,
+    has_alpha: bool = False,
 ) -> dict[str, list[Sink]]:
     """The sinks of each source: a video each; the data file, the image folder and the window are shared.
 
-    `has_alpha`: pictures are cut-outs. `other_inputs`: further files that must not be overwritten, such as
-    the engine. Raises ConfigError or SinkError before anything is read, so that a long run cannot fail at its
-    end; the summary is checked too.
+    `other_inputs`: further files that must not be overwritten, such as the engine. `shared`: what
+    `open_shared` gave, where that was called before. `has_alpha`: pictures are cut-outs. Raises ConfigError
+    or SinkError before anything is read, so that a long run cannot fail at its end; the summary is checked.
     """
     ids = source_ids(specs)
-    refuse_collisions([*specs, *other_inputs], planned_outputs(output, ids))
+    check_outputs(output, ids, [*specs, *other_inputs])
+    own = {i: own_sinks(output, i, len(ids), has_alpha=has_alpha) for i in ids}
+    every = open_shared(output, len(ids), has_alpha=has_alpha) if shared is None else shared
+    return {i: [*own[i], *every] for i in ids}
+
+
+def check_outputs(output: OutputConfig, ids: Sequence[str], inputs: Sequence[str]) -> None:
+    """Raise ConfigError where an output of the sources `ids` would overwrite an input or another output, and
+    SinkError where the summary cannot be written."""
+    refuse_collisions(inputs, planned_outputs(output, ids))
     if output.summary and output.summary != "-":
         check_file_replaceable(Path(output.summary))
-    sinks: dict[str, list[Sink]] = {i: [] for i in ids}
-    if output.video:
-        kind = AlphaVideoSink if has_alpha else VideoSink
-        sinks = {i: [kind(_video_path(output.video, i, len(ids)))] for i in ids}
+
+
+def own_sinks(output: OutputConfig, source_id: str, count: int, *, has_alpha: bool = False) -> list[Sink]:
+    """What only one source of `count` writes. Raises ConfigError or SinkError."""
+    kind = AlphaVideoSink if has_alpha else VideoSink
+    return [kind(_video_path(output.video, source_id, count))] if output.video else []
+
+
+def open_shared(output: OutputConfig, count: int, *, has_alpha: bool = False) -> list[Sink]:
+    """What all of `count` sources write. Raises ConfigError or SinkError."""
     shared: list[Sink] = []
     if output.jsonl:
         shared.append(JsonlSink(output.jsonl))
     if output.images:
-        shared.append(ImageSink(output.images, "png" if has_alpha else "jpg", several_sources=len(ids) > 1))
+        shared.append(ImageSink(output.images, "png" if has_alpha else "jpg", several_sources=count > 1))
     if output.show:
         shared.append(WindowSink())  # last: its window would outlive a complaint of the others
     if not shared and not output.video:
@@ -78,7 +98,7 @@ def open_sinks(
     if output.events:
         shared.append(EventsSink(output.events))
     shared.extend(PublishSink(address) for address in output.publish)
-    return {i: [*own, *shared] for i, own in sinks.items()}
+    return shared
 
 
 def _video_path(video: str, source_id: str, count: int) -> str:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from streamseg.overlay.effects import Effects
 from streamseg.overlay.painter import Painter
+from streamseg.streaming.config import OverlayConfig
 from streamseg.streaming.meter import SourceMeter
 from streamseg.structures import Result
 
-__all__ = ["Render"]
+__all__ = ["Render", "painter_of"]
 
 
 class Render:
@@ -53,3 +54,8 @@ class Render:
         return ()
 
     def close(self) -> None: ...
+
+
+def painter_of(asked: OverlayConfig) -> Painter | Effects:
+    """What draws for one source."""
+    return Effects(asked.effect_specs) if asked.effects else Painter(asked.trail_seconds)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from streamseg.segmenter import Segmenter
 from streamseg.streaming.contract import LatencyContract
 from streamseg.structures import Frame, Instances, Segmented
 
-__all__ = ["Segment"]
+__all__ = ["Choice", "Segment"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which instances are kept; as of `Segmenter`."""
+
+    score: float
+    classes: frozenset[int] | None
+    double_iou: float
 
 
 class Segment:
@@ -28,8 +37,18 @@ class Segment:
         self._segmenter = segmenter
         self._overlap = overlap
         self._contract = contract
+        self._asked: Choice | None = None
+        self._used: Choice | None = None
+
+    def use(self, choice: Choice) -> None:
+        """From the next batch on. From any thread."""
+        self._asked = choice
 
     def process(self, items: list[Frame]) -> Iterable[Segmented]:
+        asked = self._asked
+        if asked is not None and asked is not self._used:
+            self._segmenter.choose(asked.score, asked.classes, asked.double_iou)
+            self._used = asked
         if self._contract:
             return self._kept(items, self._contract)
         work = self._segmenter.process if self._overlap else self._segmenter.segment

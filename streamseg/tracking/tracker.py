@@ -74,6 +74,10 @@ class Tracker:
             instances, np.concatenate((rows, born_rows)), found.index[np.concatenate((which, born))]
         )
 
+    def end(self, ids: NDArray[np.int64]) -> None:
+        """End the tracks of these ids, (n,) int64; they are not given again."""
+        self._table.keep(~np.isin(self._table.id, ids[ids > 0]))
+
     def lost(self) -> LostTracks:
         """Confirmed tracks that the last frame did not show."""
         table, now = self._table, self._clock.now

@@ -30,7 +30,7 @@ pytestmark = [
     ),
 ]
 
-FAMILIES = ("compact", "yolact_r50", "yolact_plus_r50", "mmdet_yolact_r50", "solov2_light_r50")
+FAMILIES = ("yolact_lite", "yolact_r50", "yolact_plus_r50", "mmdet_yolact_r50", "solov2_light_r50")
 WEIGHTED = ("CONVOLUTION", "DECONVOLUTION")
 SUMS = ("NORMALIZATION", "GRID_SAMPLE", "TOPK", "SOFTMAX", "MATRIX_MULTIPLY")
 KEPT_FP32_CONVOLUTIONS = {"yolact_plus_r50": 6}
@@ -75,8 +75,8 @@ def family(request, tiny_engine_path, tmp_path_factory) -> tuple[str, Path]:
     """Name and exported engine."""
     from streamseg.export.onnx_export import export
 
-    if request.param == "compact":
-        return "compact", tiny_engine_path
+    if request.param == "yolact_lite":
+        return "yolact_lite", tiny_engine_path
     with torch.random.fork_rng():
         torch.manual_seed(0)
         path = tmp_path_factory.mktemp("family") / f"{request.param}.onnx"

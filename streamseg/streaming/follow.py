@@ -96,6 +96,7 @@ class Follow:
             tracker.config = replace(tracker.config, high_score=config.high_score, low_score=config.low_score)
         tracks = tracker.update(instances, frame.pts_seconds)
         self._note(frame.source_id, tracker)
+        item = replace(item, instances=(instances := tracker.voted(instances, tracks)))
         strong = instances.score >= config.high_score
         if raised:  # what would not begin a track any more must not live on by an older one
             tracker.end(tracks.id[~strong])

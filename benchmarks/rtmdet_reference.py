@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -27,6 +28,7 @@ import torch
 from numpy.typing import NDArray
 from parity import ModuleEngine
 from pycocotools import mask as coco_mask
+from torch.nn.functional import interpolate
 
 from streamseg.engines.base import BaseEngine
 from streamseg.engines.onnxruntime_engine import OnnxRuntimeEngine
@@ -35,14 +37,14 @@ from streamseg.evaluation.parity import Findings, Parity, compare_detections
 from streamseg.export.onnx_export import export
 from streamseg.models.engine_module import EngineModule
 from streamseg.models.network import Network, build_network
+from streamseg.models.rtmdet import tail
 from streamseg.models.weights.checkpoint import load_weights
-from streamseg.segmenter import Segmenter
+from streamseg.segmenter import Segmenter, resize_into
 from streamseg.structures import Frame, Instances
 
 MODEL = "rtmdet_ins_tiny"
 FOLDER = Path("reference") / "families" / "mmdet_rtmdet_ins_tiny"
 PICTURES = Path("data") / "coco_train288" / "images"
-CELLS = 80
 
 
 class Picture(NamedTuple):
@@ -107,14 +109,13 @@ def found_in(engine: BaseEngine, image: NDArray[np.uint8]) -> Instances:
     return found.instances
 
 
-def placed_as_the_original(found: Instances, input_hw: tuple[int, int]) -> Instances:
-    """mmdetection takes masks to the picture by whole sizes, rounded up, of its factors for the other axis:
-    up to a pixel at the far border beside where the picture lies in the input, which is where ours are."""
-    height, width = found.masks.frame_hw
-    scale = min(input_hw[0] / height, input_hw[1] / width)
+def originals_size(frame_hw: tuple[int, int], input_hw: tuple[int, int]) -> tuple[int, int]:
+    """Height and width to which mmdetection takes the whole input's masks: whole, rounded up, by the factors
+    of the other axis. Up to a pixel at the far border beside where the picture lies in the input, which is
+    where ours are."""
+    (height, width), scale = frame_hw, min(input_hw[0] / frame_hw[0], input_hw[1] / frame_hw[1])
     across, down = width / int(width * scale + 0.5), height / int(height * scale + 0.5)
-    grid = math.ceil(input_hw[1] * down) / CELLS, math.ceil(input_hw[0] * across) / CELLS
-    return replace(found, masks=replace(found.masks, grid=grid))
+    return math.ceil(input_hw[0] * across), math.ceil(input_hw[1] * down)
 
 
 def measure(engine: BaseEngine, cases: list[Picture], *, as_the_original: bool = True) -> Parity:
@@ -123,9 +124,34 @@ def measure(engine: BaseEngine, cases: list[Picture], *, as_the_original: bool =
     for case in cases:
         found = found_in(engine, case.image)
         if as_the_original:
-            found = placed_as_the_original(found, engine.info.input_hw)
+            height, width = originals_size(found.masks.frame_hw, engine.info.input_hw)
+            rows, columns = found.masks.soft.shape[1:]
+            found = replace(found, masks=replace(found.masks, grid=(width / columns, height / rows)))
         total += compare_detections(case.expected, found)
     return total
+
+
+def measure_logits(module: EngineModule, cases: list[Picture]) -> dict[str, float]:
+    """IoU of masks with the original's before they are stored in 8 bits, interpolated in its steps."""
+    overlaps: list[float] = []
+    info, frame = module.info(), np.empty((1, *module.info().input_hw, 3), np.uint8)
+    for case in cases:
+        resize_into(frame[0], case.image, info)
+        with patch.object(tail, "outline_unit", wraps=tail.outline_unit) as seen, torch.inference_mode():
+            found = module(torch.from_numpy(frame))
+            fine = interpolate(seen.call_args.args[0], scale_factor=8, mode="bilinear")
+        height, width = case.image.shape[:2]
+        size = originals_size((height, width), info.input_hw)
+        pixels = (interpolate(fine, size=size, mode="bilinear")[0, :, :height, :width] > 0).numpy()
+        for k, want in enumerate(case.expected.masks if case.expected.masks is not None else ()):
+            shift = np.abs(found.scores[0].numpy() - case.expected.scores[k])
+            same = np.flatnonzero((found.classes[0].numpy() == case.expected.classes[k]) & (shift < 1e-3))
+            found_iou = [
+                np.count_nonzero(pixels[row] & want) / max(np.count_nonzero(pixels[row] | want), 1)
+                for row in same
+            ]
+            overlaps.append(max(found_iou, default=0.0))
+    return {"masks": len(overlaps), "mean_iou": float(np.mean(overlaps)), "least_iou": min(overlaps)}
 
 
 def main() -> None:
@@ -143,6 +169,7 @@ def main() -> None:
         module = ModuleEngine(EngineModule(model))
         result["torch"] = asdict(measure(module, cases))
         result["torch, placed exactly"] = asdict(measure(module, cases, as_the_original=False))
+        result["torch, before 8 bits"] = measure_logits(EngineModule(model), cases)
         print("torch done", file=sys.stderr)
         file = arguments.file or export(model, Path(folder) / "engine.onnx")
         with OnnxRuntimeEngine(file) as engine:

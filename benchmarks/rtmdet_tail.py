@@ -2,11 +2,11 @@
 
     python benchmarks/rtmdet_tail.py [--threads 2] [--rounds 5] > benchmarks/rtmdet_tail.json
 
-From random raw heads of `rtmdet_ins_tiny` at 640 × 640 to the pixels of up to 100 masks in a picture of 1280 ×
-720, in torch. `plain` is the order of operations of mmdetection's post-processing, written anew with torch and
-torchvision: sorts, `batched_nms`, grouped convolutions on features copied for each object, 100 logit maps
-upsampled eightfold and to the picture. `ours` is the tail and the pixels of `streamseg.masks`. Interleaved;
-CPU seconds of the process, which other programs on the machine change less than the wall clock's.
+From random raw heads of `rtmdet_ins_tiny` at 640 × 640 to the pixels of up to 100 masks in a picture of
+1280 × 720, in torch. `plain` is the order of operations of mmdetection's post-processing, written anew with
+torch and torchvision: sorts, `batched_nms`, grouped convolutions on features copied for each object, 100
+logit maps upsampled eightfold and to the picture. `ours` is the tail and the pixels of `streamseg.masks`.
+Interleaved; CPU seconds of the process, which other programs change less than wall time.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def convolved(heads: RtmDetHeads, points: Tensor, rows: Tensor) -> Tensor:
     place = points[rows, :2, None, None] - torch.stack((x, y))
     place = place / (8 * points[rows, 2]).view(-1, 1, 1, 1)
     z = torch.cat((place, heads.features.expand(count, -1, -1, -1)), 1).reshape(1, -1, side, side)
-    parts = heads.kernels[0, rows].split(PARTS, dim=1)
+    parts = torch.split(heads.kernels[0, rows], list(PARTS), dim=1)
     for layer, width in enumerate((8, 8, 1)):
         weight = parts[layer].reshape(count * width, -1, 1, 1)
         z = conv2d(z, weight, parts[3 + layer].reshape(-1), groups=count)
@@ -122,9 +123,9 @@ def main() -> None:
     for competing in (200, 1000, 4000):
         heads = random_heads(competing)
         forms: dict[str, Callable[[], Any]] = {
-            "plain": lambda heads=heads: plain(heads, points),
-            "ours": lambda heads=heads: ours(tail, heads),
-            "our tail alone": lambda heads=heads: tail(*heads),
+            "plain": partial(plain, heads, points),
+            "ours": partial(ours, tail, heads),
+            "our tail alone": partial(tail, *heads),
         }
         taken: dict[str, list[float]] = {name: [] for name in forms}
         with torch.inference_mode():

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from streamseg.structures import Result
 
-__all__ = ["Counts", "EndsRuns", "MissesNothing", "Sink", "canvas_of", "close_all", "counters_of"]
+__all__ = [
+    "Counts",
+    "EndsRuns",
+    "MissesNothing",
+    "Sink",
+    "canvas_of",
+    "close_all",
+    "counters_of",
+    "misses_nothing",
+]
 
 
 class Sink(Protocol):
@@ -52,6 +61,11 @@ class Counts(Protocol):
 
     def counters(self) -> dict[str, int]:
         """By name: `refitted`, `skipped`."""
+
+
+def misses_nothing(sink: Sink) -> bool:
+    """Whether it is to get every result."""
+    return isinstance(sink, MissesNothing) and sink.misses_nothing
 
 
 def counters_of(sink: Sink) -> dict[str, int]:

@@ -136,7 +136,7 @@ class RtmDetTail(nn.Module):
         """(B, K, h/8, w/8) logits: three 1×1 convolutions of each location's own."""
         batch, count = locations.shape
         kernels = heads.kernels.gather(1, locations.unsqueeze(-1).expand(-1, -1, heads.kernels.shape[2]))
-        first, second, third, *biases = torch.split(kernels, KERNEL_PARTS, dim=-1)
+        first, second, third, *biases = torch.split(kernels, list(KERNEL_PARTS), dim=-1)
         point = self.points[locations]
         first = first.reshape(batch, count, MASK_CHANNELS, MASK_CHANNELS + 2)
         slope = first[..., :2] / (PLACE_UNIT * point[..., 2]).view(batch, count, 1, 1)

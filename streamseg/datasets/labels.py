@@ -20,7 +20,7 @@ def annotations_from_instances(instances: Instances, class_names: Sequence[str])
     regions = FrameMasks(instances.masks, instances.xyxy).regions
     made = []
     for class_id, region in zip(instances.class_id, regions, strict=True):
-        rings = tuple(outer_rings(region))
+        rings = outer_rings(region)
         if rings:
             points = np.concatenate(rings)
             (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()

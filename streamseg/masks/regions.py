@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from streamseg.masks.runs import Runs, gaps
 
-__all__ = ["Region", "contours", "outer_rings", "polygons_from_region", "region_from_runs"]
+__all__ = ["Region", "contours", "polygons_from_region", "region_from_runs"]
 
 
 class Region(NamedTuple):
@@ -53,24 +53,6 @@ def polygons_from_region(mask: Region, tolerance_px: float = 1.0) -> list[NDArra
     """
     rings = (ring[:, 0] for ring in contours(mask, tolerance_px) if len(ring) >= 3)
     return [ring.astype(np.float32) + np.float32(0.5) for ring in rings]
-
-
-def outer_rings(mask: Region, tolerance_px: float = 1.0, least_px: float = 2.0) -> list[NDArray[np.float32]]:
-    """Closed rings (n ≥ 3, 2) of x y in frame pixels, one around each part, the greatest first.
-
-    They run near the true edge and leave it by at most `tolerance_px` (Douglas-Peucker). Holes are filled,
-    and parts smaller than `least_px` in both directions left out: for people to correct, and for tools
-    without holes.
-    """
-    if not mask.bits.size:
-        return []
-    # OpenCV's outlines run through the centres of border pixels, those of quarters of pixels near their edge.
-    quarters = np.repeat(np.repeat(mask.bits.view(np.uint8), 2, axis=0), 2, axis=1)
-    rings, _ = cv2.findContours(quarters, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    edges = (((ring + 0.5) / 2 + mask.origin_xy).astype(np.float32) for ring in rings)
-    simple = [cv2.approxPolyDP(edge, tolerance_px, True) for edge in edges]
-    kept = [ring for ring in simple if len(ring) >= 3 and np.ptp(ring, axis=0).max() >= least_px]
-    return [np.asarray(ring[:, 0], np.float32) for ring in sorted(kept, key=cv2.contourArea, reverse=True)]
 
 
 def contours(mask: Region, tolerance_px: float = 0.0) -> list[NDArray[np.int32]]:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 from xml.etree import ElementTree
 
+import cv2
+
 from streamseg.masks import outer_rings
 from streamseg.records.read import RecordedFrame, RecordedInstance
 
@@ -66,7 +68,7 @@ def cvat_video(frames: Iterable[RecordedFrame]) -> bytes:
                 continue
             if previous and index > previous[0] + 1:
                 _polygon(track, previous[0] + 1, previous[1], outside=True)
-            points = ";".join(f"{x:.1f},{y:.1f}" for x, y in rings[0].tolist())
+            points = ";".join(f"{x:.1f},{y:.1f}" for x, y in max(rings, key=cv2.contourArea).tolist())
             _polygon(track, index, points, outside=False)
             previous = index, points
         if previous and previous[0] < last:

@@ -53,4 +53,4 @@ def test_boxes_and_names_and_instances_without_pixels() -> None:
 
 
 def test_nothing_to_outline() -> None:
-    assert outer_rings(Region((0, 0), np.zeros((0, 0), np.bool_))) == []
+    assert outer_rings(Region((0, 0), np.zeros((0, 0), np.bool_))) == ()

@@ -7,6 +7,7 @@ OUT ?= out
 DATA ?=
 MINUTES ?= 100
 ITERATIONS ?= 700
+JOBS ?= 2
 WEIGHTS ?=
 CLIPS ?=
 PACKAGE := $(OUT)/paddlelabel_ml-1.0.0-py3-none-any.whl
@@ -43,15 +44,13 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The pipeline's tests send signals to their own process. After more than a thousand others that ended in SIGSEGV as SIGINT
-# was delivered, in four runs, for a reason not found; alone they were never seen to. So they have a process of their own.
+# JOBS processes, of which each takes a file of tests at a time.
 test: $(VENV)/.dev $(VENV)/.tensorrt_host lint
-	$(BIN)/python -m pytest tests/pipeline
-	$(BIN)/python -m pytest --ignore=tests/pipeline
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 # For every change: two minutes on two cores, a test of every room; what takes seconds is marked slow.
 check: $(VENV)/.dev lint
-	$(BIN)/python -m pytest -m 'not slow and not rtsp and not gpu and not parity'
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'not slow and not rtsp and not gpu and not parity'
 
 # Needs the reference outputs in ../shared; docs/parity.md is written by benchmarks/parity.py.
 parity: $(VENV)/.dev

@@ -2,6 +2,7 @@
 
 StreamsegError              one line for the user, an exit code for the shell
 ├── ConfigError             a configuration value, option or class name that cannot be used
+│   └── UnknownSource       a source that is asked for and is not, or no longer, there
 ├── SourceError             a source that cannot be opened or read
 │   ├── SourceTimeout       no answer, or no frame, within the time allowed
 │   └── CorruptSource       a source that decoded in part and then broke off
@@ -24,6 +25,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from streamseg.source_state import SourceReason
+
 __all__ = [
     "CheckpointError",
     "ConfigError",
@@ -40,6 +43,7 @@ __all__ = [
     "SourceTimeout",
     "StreamsegError",
     "TrainingError",
+    "UnknownSource",
     "did_you_mean",
 ]
 
@@ -54,12 +58,24 @@ class ConfigError(StreamsegError):
     exit_code = 2
 
 
+class UnknownSource(ConfigError):
+    def __init__(self, source_id: str, known: Iterable[str]) -> None:
+        there = ", ".join(sorted(known)) or "none"
+        super().__init__(f"there is no source {source_id!r}; there are: {there}")
+
+
 class SourceError(StreamsegError):
     exit_code = 3
 
+    def __init__(self, text: str, reason: SourceReason | None = None) -> None:
+        """`reason`: what kind of trouble, by which a live source decides when to try again."""
+        super().__init__(text)
+        self.reason: SourceReason | None = reason
+
 
 class SourceTimeout(SourceError):
-    pass
+    def __init__(self, text: str) -> None:
+        super().__init__(text, "timeout")
 
 
 class CorruptSource(SourceError):

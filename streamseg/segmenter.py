@@ -67,14 +67,18 @@ class Segmenter:
         `max_batch` None: all that one call of `process` is given is one batch. Raises EngineError.
         """
         self.engine = engine
-        self._score = score
-        self._wanted = _wanted(engine.info, classes)
+        self.choose(score, classes, double_iou)
         self._max_batch = max_batch
-        self._double_iou = double_iou
         self._logit_slope = _logit_slope(engine.info)
         self._batches: list[ImageArray] = [_batch(engine.info, 0)] * 2
         self._under_way: list[Frame] = []
         self._refused = dict.fromkeys(REFUSALS, 0)
+
+    def choose(self, score: float, classes: Collection[int] | None, double_iou: float) -> None:
+        """Keep other instances from now on; as of the constructor. Raises EngineError."""
+        self._wanted = _wanted(self.engine.info, classes)
+        self._score = score
+        self._double_iou = double_iou
 
     @property
     def refused(self) -> Mapping[str, int]:

@@ -15,7 +15,7 @@ import pytest
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "streamseg"
 FILES = {"errors", "addresses", "files"}
-DATA = FILES | {"pictures", "structures", "geometry", "masks", "scene"}
+DATA = FILES | {"pictures", "structures", "geometry", "masks", "scene", "source_state"}
 ENGINE = {"errors", "engine_contract", "engines", "segmenter"}
 
 # Room → rooms of streamseg it may import: every folder and every module of the root, none left out.
@@ -24,7 +24,8 @@ ROOMS: dict[str, set[str]] = {
     "__main__": {"cli"},
     # leaves
     "version": set(),
-    "errors": set(),
+    "errors": {"source_state"},
+    "source_state": set(),
     "addresses": set(),
     "files": {"errors", "addresses"},
     "pictures": {"files"},
@@ -41,6 +42,8 @@ ROOMS: dict[str, set[str]] = {
     "pipeline": {"errors", "metrics"},
     "capture": DATA,
     "tracking": DATA,
+    "events": DATA | {"settings"},
+    "records": DATA,
     "overlay": DATA,
     "sinks": DATA,
     # networks and engines
@@ -55,13 +58,15 @@ ROOMS: dict[str, set[str]] = {
     "evaluation": DATA | ENGINE | {"datasets", "overlay"},
     "certification": DATA | ENGINE | {"evaluation", "overlay", "version"},
     # use
+    "serving": DATA,
     "streaming": DATA
     | ENGINE
-    | {"capture", "tracking", "overlay", "sinks", "pipeline", "metrics", "settings", "version"},
+    | {"serving", "capture", "tracking", "events", "overlay", "sinks", "pipeline"}
+    | {"metrics", "settings", "version"},
     "bundled": DATA | ENGINE | {"models", "datasets", "training", "evaluation"},
     "jobs": DATA
     | ENGINE
-    | {"capture", "sinks", "streaming", "progress", "version"}
+    | {"capture", "events", "overlay", "records", "sinks", "streaming", "progress", "version"}
     | {"models", "zoo", "export", "compile", "datasets", "training", "evaluation", "certification"},
     "cli": FILES
     | {"progress", "settings", "jobs", "streaming", "zoo", "compile", "certification"}
@@ -83,14 +88,20 @@ VENDORS: dict[str, set[str]] = {
     "cuda": {"engines"},
     "av": {"capture", "sinks", "jobs"},
     "yaml": {"settings", "datasets"},
-    "requests": {"zoo"},
+    "requests": {"zoo", "sinks"},
+    "paho": {"sinks"},
     "filelock": {"zoo", "training"},
+    "starlette": {"serving"},
+    "uvicorn": {"serving"},
+    "websockets": {"serving"},
+    "prometheus_client": {"serving"},
     "typer": {"cli"},
     "rich": {"cli"},
 }
 # Packages that a core installation lacks, or that one runtime needs: what imports them is imported late.
 MAY_BE_MISSING = {"torch", "torchvision", "onnx", "onnxscript", "tensorrt", "cuda", "openvino", "onnxruntime"}
-MAY_BE_MISSING |= {"pycocotools", "trackeval", "requests", "filelock"}
+MAY_BE_MISSING |= {"paho", "pycocotools", "trackeval", "requests", "filelock"}
+MAY_BE_MISSING |= {"starlette", "uvicorn", "websockets", "prometheus_client"}
 
 
 def name_of(path: Path) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
 
+from streamseg.source_state import SourceState
 from streamseg.structures import Frame
 
 __all__ = ["Source", "SourceOptions"]
@@ -21,8 +23,12 @@ class SourceOptions:
     """Live: a first connection that takes longer is a SourceTimeout."""
     read_timeout_s: float = 5.0
     """Live: no frame for so long means disconnected."""
+    stall_s: float = 2.0
+    """Live: no frame for so long means stalled; the connection is kept until `read_timeout_s`."""
     transport: Literal["tcp", "udp"] = "tcp"
-    """RTSP transport."""
+    """RTSP transport; rtsps:// is TCP under TLS."""
+    self_signed: bool = False
+    """https, rtsps, rtmps: accept any certificate, also one that nobody vouches for."""
     wait_for_source: bool = False
     """Live: keep trying when the first connection fails, instead of raising."""
     max_backoff_s: float = 10.0
@@ -48,10 +54,6 @@ class Source(ABC):
     """Nominal frames per second, when known."""
     frame_count: int | None = None
     """An estimate of the number of frames, when known."""
-    reconnects: int = 0
-    """How often a live source came back after it was lost."""
-    last_error: str | None = None
-    """Why a live source is disconnected now; None while frames flow."""
     repaired_pts: int = 0
     """Frames whose media time was missing or did not increase, and was made up."""
 
@@ -59,6 +61,7 @@ class Source(ABC):
         self.source_id = source_id
         self.live = live
         self._interrupted = False
+        self._opened_ns = time.monotonic_ns()
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
@@ -76,6 +79,12 @@ class Source(ABC):
     def counters(self) -> dict[str, int]:
         """What went on besides frames, by name, for the summary: only numbers that never fall."""
         return {"repaired_pts": self.repaired_pts}
+
+    @property
+    def state(self) -> SourceState:
+        """How it is doing now, from any thread. What is not live delivers from its opening on; that the
+        iteration has ended is for its owner to know."""
+        return SourceState("live", since_ns=self._opened_ns)
 
     def interrupt(self) -> None:
         """Make the iteration end soon, also when it is waiting for a frame. Thread-safe, idempotent."""

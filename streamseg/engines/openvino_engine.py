@@ -1,4 +1,4 @@
-"""The fastest engine without a GPU. Tested in tests/engines/test_conformance.py."""
+"""The fastest engine without a GPU. Tested in tests/engines: test_openvino_engine.py, test_conformance.py."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ from streamseg.errors import ConfigError, EngineError
 __all__ = ["OpenVinoEngine"]
 
 PRECISIONS = {"bf16": "bf16", "fp32": "f32"}
+
+# One for the whole process, never let go. The CPU plugin of a Core gives the thread that uses it first a
+# stack for signal handlers, and unmaps it when it goes, even where a later Core's is in force, which then
+# restores it. So Cores that did not go in reverse order left a thread without a stack for them: the next
+# Ctrl-C was a SIGSEGV (2026.4).
+CORE: Any = openvino.Core()
+CORE.add_extension(deform_conv_extension())
 
 
 class OpenVinoEngine(BaseEngine):
@@ -41,9 +48,7 @@ class OpenVinoEngine(BaseEngine):
         `precision`: `auto` is `bf16` where the CPU has it and `fp32` elsewhere. Raises EngineError.
         """
         opened = opened_as(OnnxFile, file, "openvino")
-        self._core: Any = openvino.Core()
-        self._core.add_extension(deform_conv_extension())
-        chosen = _precision(self._core, precision)
+        chosen = _precision(precision)
         self._file, self._cache_dir = opened, cache_dir or default_cache_dir()
         self._options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -65,11 +70,11 @@ class OpenVinoEngine(BaseEngine):
         BF16, 17 instead of 22 for the tail of YOLACT-R50 alone), and one frame at a time is the usual case.
         """
         try:
-            model = self._core.read_model(str(self._file.path))
+            model = CORE.read_model(str(self._file.path))
             if batch is not None:
                 model.reshape({INPUT_NAME: [batch, *self.info.input_hw, 3]})
             options = self._options | {"CACHE_DIR": self._folder(batch)}
-            return self._core.compile_model(model, "CPU", options).create_infer_request()
+            return CORE.compile_model(model, "CPU", options).create_infer_request()
         except RuntimeError as error:
             raise EngineError(f"{self._file.path}: OpenVINO cannot load it ({_reason(error)})") from error
 
@@ -101,11 +106,11 @@ class OpenVinoEngine(BaseEngine):
             raise EngineError(f"{self.info.model}: OpenVINO failed on a batch ({_reason(error)})") from error
 
     def _release(self) -> None:
-        self._core = self._request = self._single = self._any = self._frames = None
+        self._request = self._single = self._any = self._frames = None
 
 
-def _precision(core: openvino.Core, wanted: str) -> str:
-    has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+def _precision(wanted: str) -> str:
+    has_bf16 = "BF16" in CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if wanted == "auto":
         return "bf16" if has_bf16 else "fp32"
     if wanted not in PRECISIONS:

@@ -59,6 +59,8 @@ class Worker(ABC):
         self.on_error = on_error
         self.metrics = StageMetrics()
         self.phase: Phase = "waiting"
+        self.ended_ns: int | None = None
+        """time.monotonic_ns() when it had closed."""
         self.outcome: Outcome | None = None
         """None until its work has ended; `drained` after a normal end of its input."""
         self.inputs: list[Link] = []
@@ -83,6 +85,7 @@ class Worker(ABC):
             supervisor.failed(self, error)
         finally:
             self._release()
+            self.ended_ns = time.monotonic_ns()
             self.phase = "ended"
             supervisor.ended(self)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamseg.structures import Result
 
-__all__ = ["Counts", "EndsRuns", "Sink", "canvas_of", "close_all", "counters_of"]
+__all__ = ["Counts", "EndsRuns", "MissesNothing", "Sink", "canvas_of", "close_all", "counters_of"]
 
 
 class Sink(Protocol):
@@ -36,6 +36,14 @@ class EndsRuns(Protocol):
 
     stop_requested: bool
     """Looked at after each write."""
+
+
+@runtime_checkable
+class MissesNothing(Protocol):
+    """A sink that gets every result, where others of a live source may lose some: it must be quick, as it
+    holds up its source."""
+
+    misses_nothing: bool
 
 
 @runtime_checkable

@@ -74,6 +74,10 @@ class Tracker:
             instances, np.concatenate((rows, born_rows)), found.index[np.concatenate((which, born))]
         )
 
+    def end(self, ids: NDArray[np.int64]) -> None:
+        """End the tracks of these ids, (n,) int64; they are not given again."""
+        self._table.keep(~np.isin(self._table.id, ids[ids > 0]))
+
     def lost(self) -> LostTracks:
         """Confirmed tracks that the last frame did not show."""
         table, now = self._table, self._clock.now
@@ -83,6 +87,19 @@ class Tracker:
             motion.boxes_of(table.state[rows]).astype(np.float32),
             (now - table.seen[rows]).astype(np.float32),
         )
+
+    def ahead(self, t_seconds: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Where its confirmed tracks will be at media time `t_seconds`, if they go on as they do: ids (T,)
+        and boxes (T, 4), pixels of the original frame, which may reach beyond it. Nothing changes.
+
+        At most `lost_seconds` ahead; a time that is not later than the last frame's is that.
+        """
+        rows = np.flatnonzero(self._table.id > 0)
+        state = self._table.state[rows].copy()
+        step = min(t_seconds - self._clock.now, self.config.lost_seconds)
+        if step > 0 and len(rows):
+            motion.predict(state, step, self._clock.pace_seconds)
+        return self._table.id[rows].copy(), motion.boxes_of(state).astype(np.float32)
 
     def _forget(self, instances: Instances) -> bool:
         """End tracks unseen for too long, and all of them when the frame changes size.

@@ -21,6 +21,8 @@ import pytest
 from streamseg.capture.live_source import LiveSource
 from streamseg.capture.source import SourceOptions
 from streamseg.errors import SourceError, SourceTimeout
+from streamseg.source_state import SourceState
+from tests.capture.served import answering
 
 PATIENT = SourceOptions(open_timeout_s=60, read_timeout_s=60, max_backoff_s=0.3)
 IMPATIENT = SourceOptions(open_timeout_s=60, read_timeout_s=1, max_backoff_s=0.3)
@@ -47,35 +49,6 @@ def answering_all(handle: Callable[[socket.socket, bytes], None]) -> Iterator[st
             thread.join()
 
 
-@contextmanager
-def answering(handle: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A TCP server of our own making, one connection at a time; its http address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(0.05)
-        done = threading.Event()
-
-        def serve() -> None:
-            while not done.is_set():
-                try:
-                    connection, _ = listener.accept()
-                except TimeoutError:
-                    continue
-                with connection:
-                    try:
-                        connection.recv(4096)
-                        handle(connection)
-                    except OSError:
-                        continue
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}/camera"
-        finally:
-            done.set()
-            thread.join()
-
-
 def jpeg_part(k: int, hw: tuple[int, int] = (96, 160)) -> bytes:
     _, data = cv2.imencode(".jpg", np.full((*hw, 3), 10 * (k % 25), np.uint8))
     head = f"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
@@ -99,9 +72,9 @@ def test_motion_jpeg_over_http_with_a_size_that_changes_after_a_break() -> None:
         assert source.live
         assert source.size_hw == (96, 160)
         frames = list(itertools.islice(source, 30))
-        assert source.reconnects == 1
+        assert source.state.reconnects == 1
         assert source.size_hw == (120, 200)
-        assert source.last_error is None
+        assert source.state.state == "live"
     assert frames[0].pts_seconds == 0
     assert {frame.size_hw for frame in frames} == {(96, 160), (120, 200)}
     assert [frame.index for frame in frames] == list(range(30))
@@ -137,7 +110,7 @@ def test_the_watchdog_notices_a_source_that_went_silent() -> None:
     with answering(stalling) as url, LiveSource(url, "cam", IMPATIENT) as source:
         frames = iter(source)
         began = time.monotonic()
-        while source.reconnects == 0:
+        while source.state.reconnects == 0:
             next(frames)
         assert time.monotonic() - began >= 1
 
@@ -167,9 +140,9 @@ def test_packets_that_cannot_be_decoded_are_counted_and_the_codec_is_named() -> 
 
 def when_lost(source: LiveSource) -> str | None:
     """Wait until the source is disconnected; why it is."""
-    while source.last_error is None:
+    while source.state.state in ("live", "stalled"):
         time.sleep(0.005)
-    return source.last_error
+    return source.state.detail
 
 
 @pytest.mark.timeout(120)
@@ -182,7 +155,7 @@ def test_interrupt_breaks_off_a_read() -> None:
         interrupter = threading.Timer(0.3, source.interrupt)
         interrupter.start()
         assert len(list(frames)) <= 1
-        assert source.last_error is None
+        assert source.state.state == "live"
         interrupter.join()
 
 
@@ -190,10 +163,10 @@ def test_interrupt_breaks_off_a_read() -> None:
 def test_interrupt_breaks_off_the_pause_between_attempts(
     free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamseg.capture.reconnect._FIRST_PAUSE_SECONDS", NEVER_S)
+    monkeypatch.setattr("streamseg.capture.retry._FIRST_SECONDS", NEVER_S)
     options = SourceOptions(wait_for_source=True, max_backoff_s=NEVER_S)
     with LiveSource(f"http://127.0.0.1:{free_port}/x", "cam", options) as source:
-        assert "connection refused" in str(source.last_error)
+        assert "connection refused" in source.state.detail
         interrupter = threading.Timer(0.3, source.interrupt)
         interrupter.start()
         assert list(source) == []
@@ -204,7 +177,7 @@ def test_the_end_of_a_stream_means_disconnected(clip, file_server: str) -> None:
     clip("a.ts", frames=10)
     with LiveSource(f"{file_server}/a.ts", "cam", PATIENT) as source:
         frames = list(itertools.islice(source, 25))
-        assert source.reconnects == 2
+        assert source.state.reconnects == 2
     assert (np.diff([frame.pts_seconds for frame in frames]) > 0).all()
 
 
@@ -285,8 +258,8 @@ def test_rtsp_plays_survives_its_server_and_changes_size(rtsp_server) -> None:
             if frame.size_hw == (480, 640) and len(frames) > 40:
                 break
         back.join()
-        assert source.reconnects == 1
-        assert source.last_error is None
+        assert source.state.reconnects == 1
+        assert source.state.state == "live"
     assert (np.diff([frame.pts_seconds for frame in frames]) > 0).all()
     back_at = [frame.size_hw for frame in frames].index((480, 640))
     before, after = frames[back_at - 1 : back_at + 1]
@@ -306,7 +279,7 @@ def test_rtsp_frozen_source_is_noticed_after_the_timeout_not_twice_that(rtsp_ser
         noticed: list[float] = []
 
         def watch() -> None:
-            while source.last_error is None:
+            while source.state.state in ("live", "stalled"):
                 time.sleep(0.01)
             noticed.append(time.monotonic() - frozen)
             source.interrupt()
@@ -354,7 +327,7 @@ def test_of_two_cameras_of_one_server_one_is_removed() -> None:
         assert len(list(gone)) <= 4
         removed.set()
         assert [frame.index for frame in itertools.islice(kept, 7)] == list(range(7))
-        assert kept.reconnects == 0
+        assert kept.state.reconnects == 0
         kept.interrupt()
 
 
@@ -376,4 +349,36 @@ def test_two_servers_are_told_apart(tmp_path: Path) -> None:
         broken.interrupt()
         flow.set()
         assert len(list(itertools.islice(kept, 5))) == 5
-        assert kept.reconnects == 0
+        assert kept.state.reconnects == 0
+
+
+def states_of(source: LiveSource, wanted: list[str]) -> list[SourceState]:
+    """Read by another thread until the states called `wanted` were seen in that order; what was seen."""
+    seen = [source.state]
+    while [state.state for state in seen] != wanted:
+        if (state := source.state).state != seen[-1].state:
+            seen.append(state)
+        time.sleep(0.005)
+    source.interrupt()
+    return seen
+
+
+@pytest.mark.timeout(120)
+def test_states_of_a_camera_that_falls_silent_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = SourceOptions(open_timeout_s=60, read_timeout_s=0.6, stall_s=0.3, max_backoff_s=0.3)
+    wanted = ["connecting", "live", "stalled", "reconnecting", "live"]
+    with answering(stalling) as url, LiveSource(url, "cam", options) as source:
+        seen: list[SourceState] = []
+        watcher = threading.Thread(target=lambda: seen.extend(states_of(source, wanted)))
+        watcher.start()
+        frames = list(source)
+        watcher.join()
+    connecting, live, stalled, lost, back = seen
+    assert [state.reason for state in seen] == [None, None, "timeout", "timeout", None]
+    assert [state.reconnects for state in seen] == [0, 0, 0, 0, 1]
+    assert (stalled.detail, live.detail) == ("no frame for 0.3 s", "")
+    assert lost.detail == f"{url}: no frame for 0.6 s"
+    assert live.since_ns < stalled.since_ns < lost.since_ns < back.since_ns
+    assert stalled.since_ns in [frame.captured_ns for frame in frames]
+    assert back.since_ns in [frame.captured_ns for frame in frames]
+    assert connecting.seconds(connecting.since_ns + 1_500_000_000) == 1.5

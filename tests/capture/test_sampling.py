@@ -26,6 +26,7 @@ def test_frames_of_a_video_are_those_that_a_full_pass_gives(clip):
         assert np.array_equal(frame.image, every[frame.index].image)
 
 
+@pytest.mark.slow
 def test_a_jump_lands_on_the_right_frame(clip, number_of):
     path = str(clip(frames=250, options={"g": "25"}))
     with open_source(path, "x") as source:
@@ -35,6 +36,7 @@ def test_a_jump_lands_on_the_right_frame(clip, number_of):
     assert [f.pts_seconds for f in frames] == pytest.approx([3 / 30, 130 / 30, 131 / 30, 249 / 30])
 
 
+@pytest.mark.slow
 def test_a_jump_without_key_frames_on_the_way(clip, number_of):
     path = str(clip(frames=250, options={"g": "1000"}))
     with open_source(path, "x") as source:

@@ -17,7 +17,7 @@ def test_one_that_is_off_is_waited_for_when_asked():
     options = SourceOptions(wait_for_source=True, size_hw=(720, 1280), fps=30, max_backoff_s=0.01)
     with WebcamSource("77", "cam", options) as camera:
         assert (camera.live, camera.size_hw, camera.asked) == (True, None, ((720, 1280), 30))
-        assert str(camera.last_error).startswith("webcam 77: /dev/video77 does not exist; ")
+        assert camera.state.detail.startswith("webcam 77: /dev/video77 does not exist; ")
         camera.interrupt()
         assert list(camera) == []
 

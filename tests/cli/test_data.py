@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 
 
 def labelled(folder, line):
@@ -12,6 +13,7 @@ def labelled(folder, line):
     (folder / "data.yaml").write_text("train: images\nnames: [cup]\n")
 
 
+@pytest.mark.slow
 def test_counts_and_a_sheet(streamseg, tmp_path):
     labelled(tmp_path, "0 0.1 0.1 0.9 0.1 0.9 0.9")
 
@@ -33,5 +35,6 @@ def test_broken_labels_are_an_exit_code(streamseg, tmp_path):
     assert "1 entries cannot be used" in done.stdout
 
 
+@pytest.mark.slow
 def test_no_data_set(fails):
     assert "no data set that is known here" in fails("data", "check", ".", code=6)

@@ -37,15 +37,18 @@ def frames_in(path):
         return sum(1 for _ in container.decode(video=0))
 
 
+@pytest.mark.slow
 def test_a_missing_file(fails):
     assert "missing.mp4: no such file" in fails("run", "missing.mp4", code=3)
 
 
+@pytest.mark.slow
 def test_a_text_file_named_mp4(fails, tmp_path):
     (tmp_path / "notes.mp4").write_text("not a video\n" * 100)
     assert "notes.mp4" in fails("run", "notes.mp4", code=3)
 
 
+@pytest.mark.slow
 def test_a_video_without_frames(fails, tmp_path):
     (tmp_path / "empty.mp4").touch()
     assert "empty.mp4" in fails("run", "empty.mp4", code=3)
@@ -69,6 +72,7 @@ def test_a_truncated_video_is_processed_as_far_as_it_goes(fails, tmp_path, clip)
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == frames
 
 
+@pytest.mark.slow
 def test_an_unreachable_camera(fails):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -76,6 +80,7 @@ def test_an_unreachable_camera(fails):
     assert f"127.0.0.1:{port}" in fails("run", f"rtsp://me:secret@127.0.0.1:{port}/x", code=3)
 
 
+@pytest.mark.slow
 def test_an_onnx_that_is_no_engine(fails, tmp_path):
     onnx = pytest.importorskip("onnx", reason="needs the extra `models`")
     graph = onnx.helper.make_graph(
@@ -113,6 +118,7 @@ def test_a_window_without_a_display(fails, monkeypatch):
     assert "display" in fails("run", SMALL, "--show", code=5)
 
 
+@pytest.mark.slow
 def test_a_traceback_is_shown_only_when_asked(streamseg):
     assert "Traceback" in streamseg("run", "missing.mp4", "-vv").stderr
 
@@ -140,6 +146,7 @@ def test_a_full_disk_keeps_what_was_written_playable(fails, small_disk: Path, tm
     assert 25 < frames_in(out) < 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -159,6 +166,7 @@ def test_names_longer_than_a_file_may_have(fails, arguments):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

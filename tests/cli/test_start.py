@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 INTERRUPTED_WHILE_LOADING = """
 import os, signal, sys
 class Interrupt:
@@ -25,6 +27,7 @@ def test_ctrl_c_while_it_loads_is_no_traceback() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_nothing_can_be_said(tmp_path: Path) -> None:
     """Standard error on a full disk."""
     command = [

@@ -87,6 +87,7 @@ def test_the_cpu_form_leaves_out_the_relus(float_path: Path, int8_path: Path) ->
     assert count(int8_path) == (0 if int8_path.stem == "unsigned" else count(float_path))
 
 
+@pytest.mark.slow
 def test_signed_numbers_are_symmetric_and_not_between_a_convolution_and_its_relu(
     float_path: Path, frames: list[Frames], tmp_path: Path
 ) -> None:
@@ -125,6 +126,7 @@ def test_mixed_keeps_fpn_and_heads_in_float(float_path: Path, frames: list[Frame
     assert metadata["streamseg.precision"] == "mixed"
 
 
+@pytest.mark.slow
 def test_says_of_itself_what_its_source_says_and_that_it_is_int8(int8_path: Path, float_path: Path) -> None:
     assert read_info(int8_path) == replace(read_info(float_path), precision="int8")
     with load_engine(int8_path, "onnxruntime") as ort, load_engine(int8_path, "openvino", "fp32") as vino:

@@ -39,6 +39,7 @@ def with_factor(source: Path, factor: float, path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_engines_that_differ_in_one_constant_give_their_own_results(tmp_path: Path) -> None:
     """OpenVINO 2026.4 gives the second the model of the first: 2 and −1 occur elsewhere in its graph."""
     compact = list_engines()["compact"]

@@ -61,6 +61,7 @@ def rows(outputs: EngineOutputs, count: int) -> EngineOutputs:
 every_runtime = pytest.mark.parametrize("opener", RUNTIMES, indirect=True)
 
 
+@pytest.mark.slow
 @every_runtime
 @pytest.mark.parametrize("batch", [1, 3])
 def test_outputs_meet_the_contract(opener: Opener, pictures: Frames, batch: int) -> None:

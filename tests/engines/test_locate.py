@@ -185,6 +185,7 @@ def test_reading_info_needs_neither_torch_nor_onnx(tiny_engine_path: Path) -> No
     assert in_fresh_process(code, tiny_engine_path) == "compact set()"
 
 
+@pytest.mark.slow
 def test_openvino_starts_without_its_usage_report(tiny_engine_path: Path) -> None:
     code = (
         "import sys, threading; from streamseg.engines.load import load_engine;"
@@ -194,6 +195,7 @@ def test_openvino_starts_without_its_usage_report(tiny_engine_path: Path) -> Non
     assert in_fresh_process(code, tiny_engine_path) == "1 False"
 
 
+@pytest.mark.slow
 def test_broken_cache_is_made_anew(tiny_engine_path: Path, tmp_path: Path) -> None:
     """A start that was killed while it wrote the cache must not spoil those after it."""
     frames = np.full((1, 64, 96, 3), 90, np.uint8)

@@ -9,8 +9,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from streamseg.engines.openvino_deform import deform_conv_extension
-from streamseg.engines.openvino_quiet import openvino
+from streamseg.engines.openvino_engine import CORE
 
 
 def write_model(path: Path, stride: int, group: int = 1, **attributes: Any) -> None:
@@ -38,9 +37,7 @@ def write_model(path: Path, stride: int, group: int = 1, **attributes: Any) -> N
 
 
 def read(path: Path) -> Any:
-    core = openvino.Core()
-    core.add_extension(deform_conv_extension())
-    return core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return CORE.compile_model(CORE.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
 
 @pytest.mark.parametrize(("stride", "group"), [(1, 1), (2, 1), (1, 2)])

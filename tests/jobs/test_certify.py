@@ -42,6 +42,7 @@ def test_an_engine_agrees_with_itself_and_keeps_no_certificate_of_it(tiny_engine
     assert any("shows only that the check works" in line for line in describe(certificate))
 
 
+@pytest.mark.slow
 def test_another_runtime_passes_and_its_certificate_is_kept(tiny_engine_path, copy_of, footage):
     how = HOW | {"runtime": "openvino", "precision": "fp32"}
     certificate = certify_engine(copy_of, tiny_engine_path, footage, **how)
@@ -101,6 +102,7 @@ def said_by_a_run(engine, caplog):
     return [record.message for record in caplog.records]
 
 
+@pytest.mark.slow
 def test_nothing_is_said_of_engines_as_exported(tiny_engine_path, caplog):
     for engine in ({"path": "compact"}, {"path": str(tiny_engine_path), "precision": "fp32"}):
         assert said_by_a_run(engine, caplog) == []
@@ -132,9 +134,9 @@ def test_a_certificate_in_one_runtime_does_not_vouch_for_another(tiny_engine_pat
 
 
 def load_bf16():
-    import openvino
+    from streamseg.engines.openvino_engine import CORE
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in CORE.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def test_an_interrupted_comparison_leaves_nothing(tiny_engine_path, altered, footage, tmp_path):
@@ -164,6 +166,7 @@ def test_footage_without_objects_is_not_enough_and_leaves_what_was_kept(tiny_eng
     assert sidecar_path(copy_of).read_text() == before
 
 
+@pytest.mark.slow
 def test_a_folder_of_images(tiny_engine_path, copy_of, tmp_path):
     folder = write_images(tmp_path / "images", 12)
     how = HOW | {"thresholds": Thresholds(min_instances=1)}

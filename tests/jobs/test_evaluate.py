@@ -16,6 +16,7 @@ from streamseg.jobs.evaluate import evaluate_on_data, evaluate_on_scenes
 SHAPES = Path(streamseg.__file__).parent / "bundled" / "shapes.onnx"
 
 
+@pytest.mark.slow
 def test_two_scenes_through_the_pipeline() -> None:
     told = []
 
@@ -37,6 +38,7 @@ def test_scenes_need_an_engine_that_knows_shapes(tiny_engine_path: Path) -> None
         evaluate_on_scenes(tiny_engine_path)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_has_no_figures() -> None:
     def interrupt(done: int, total: int) -> None:
         if done == 2:
@@ -67,6 +69,7 @@ def layouts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"coco": coco, "masks": folder, "parted": parted}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["masks", "parted"])
 def test_it_reads_what_train_reads(layouts: dict[str, Path], layout: str) -> None:
     of_coco = evaluate_on_data(SHAPES, layouts["coco"])

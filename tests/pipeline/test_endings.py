@@ -205,6 +205,7 @@ class TestAccounts:
         p.assert_balanced(pipeline, captured=2000, delivered=2000)
         assert most > 0
 
+    @pytest.mark.slow
     @given(
         counts=st.lists(st.integers(0, 30), min_size=1, max_size=3),
         batch=st.integers(1, 4),

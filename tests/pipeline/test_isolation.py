@@ -154,6 +154,7 @@ def test_a_source_may_abort_everything(p) -> None:
     assert pipeline.ledger().dropped["abort"] == 2
 
 
+@pytest.mark.slow
 def test_failures_are_bounded_and_counted(p) -> None:
     cameras = p.Cameras()
     cameras.pipeline.start()

@@ -95,6 +95,7 @@ class RandomChanges:
         self.workers += [weakref.ref(w) for w in list(self.pipeline._supervision.graph.workers.values())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 200, 10))
 def test_after_random_changes_the_accounts_balance_and_nothing_stays(p, first) -> None:
     """Ten runs each: two hundred together."""

@@ -238,6 +238,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 3, 4, 7, 31, 315])
 def test_a_kill_loses_a_tenth_of_a_second_at_most(path, probe_video, count):
     command = [sys.executable, "-c", KILLED, str(path), str(count)]

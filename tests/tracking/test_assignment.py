@@ -28,6 +28,7 @@ def test_without_the_extension_the_package_is_used(folder: Path | None) -> None:
     assert solver_of(folder) is optimize.linear_sum_assignment
 
 
+@pytest.mark.slow
 def test_tracking_starts_without_the_package() -> None:
     code = "import sys, streamseg.tracking.tracker; print('scipy.optimize' in sys.modules);"
     code += (

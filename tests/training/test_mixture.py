@@ -34,6 +34,7 @@ def test_held_out_photographs_are_not_loaded(mixture: Mixture, data_dir: Path) -
     assert sum(share for share, _ in mixture.photos) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_stream(mixture: Mixture) -> None:
     first, again, other = (next(mixture.samples(seed)) for seed in (5, 5, 6))
 

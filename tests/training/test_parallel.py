@@ -4,6 +4,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
@@ -20,6 +22,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_rank_notices_that_its_program_was_killed(tmp_path: Path) -> None:
     program, said = tmp_path / "program.py", tmp_path / "pid"
     program.write_text(PROGRAM)

@@ -47,6 +47,7 @@ def picodet() -> PicoDet:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixed", [False, True])
 def test_masks_are_learnt_and_the_detector_is_not(mixed: bool) -> None:
     model = picodet()

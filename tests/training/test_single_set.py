@@ -64,6 +64,7 @@ def test_masks_follow_the_picture(recipe):
             assert (mask > 128).sum() >= 0.5 * (box[2] - box[0]) * (box[3] - box[1]) * 16 * 24 - 12
 
 
+@pytest.mark.slow
 def test_batches_of_another_process_are_the_same(recipe):
     here, there = (next(stream_batches(recipe, Order(10, 3, 5), workers)) for workers in (0, 1))
 

@@ -69,6 +69,7 @@ def test_the_same_number_of_classes_takes_all(trained):
     assert model.semantic_seg_conv.weight.equal(source.semantic_seg_conv.weight)
 
 
+@pytest.mark.slow
 def test_weights_of_another_network_are_refused(trained):
     with pytest.raises(CheckpointError, match=r"two.pth: does not fit yolact_r50.*it looks like yolact_lite"):
         start(build_network("yolact_r50", ("a",), (128, 128)), trained[1])

@@ -47,6 +47,7 @@ def square_batches(_: tuple[int, int], first: int) -> Iterator[Batch]:
         yield collate(samples)
 
 
+@pytest.mark.slow
 def test_losses_fall_and_the_result_loads(tmp_path: Path) -> None:
     out = tmp_path / "net.pth"
 
@@ -59,6 +60,7 @@ def test_losses_fall_and_the_result_loads(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["net.pth"]
 
 
+@pytest.mark.slow
 def test_two_runs_do_not_write_to_one_file(tmp_path: Path) -> None:
     def second(size_hw: tuple[int, int], first: int) -> Iterator[Batch]:
         with pytest.raises(TrainingError, match="net.pth: another run is training it"):
@@ -69,6 +71,7 @@ def test_two_runs_do_not_write_to_one_file(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["net.pth"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
     class Interrupt(Exception):
         pass
@@ -100,6 +103,7 @@ def assert_equal_weights(one: Path, other: Path) -> None:
         torch.testing.assert_close(value, weights[1][key], rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_another_run_is_not_continued(tmp_path: Path) -> None:
     out = tmp_path / "net.pth"
     with pytest.raises(StopIteration):
@@ -115,6 +119,7 @@ def test_another_run_is_not_continued(tmp_path: Path) -> None:
         train(objective(), square_batches, SETTINGS, out, identity={"--batch": 4})
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_names_the_batch_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     def poisoned(size_hw: tuple[int, int], first: int) -> Iterator[Batch]:
         for k, batch in enumerate(square_batches(size_hw, first)):
@@ -145,6 +150,7 @@ def test_a_gradient_that_is_no_number_changes_no_weight(tmp_path: Path) -> None:
             torch.testing.assert_close(goal.state_dict()[key], value, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     out = tmp_path / "net.pth"
     train(objective(), square_batches, replace(SETTINGS, iterations=1), out)
@@ -165,6 +171,7 @@ def test_a_full_disk_is_one_line_and_keeps_the_last_checkpoint(tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["net.pth"]
 
 
+@pytest.mark.slow
 def test_checks_come_at_equal_shares_and_after_the_last_iteration(tmp_path: Path) -> None:
     seen = []
 

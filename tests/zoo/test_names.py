@@ -97,6 +97,7 @@ def publish_state(site, publish, monkeypatch, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_export_pulls_the_weights_it_is_not_given(site, tiny_network, publish_state, command, tmp_path):
     state = tiny_network.state_dict()
     state.popitem()

@@ -100,6 +100,7 @@ def test_a_server_without_ranges_starts_anew(site, publish, get):
     assert len(site.asked) == 3
 
 
+@pytest.mark.slow
 def test_a_stalled_connection_is_left(site, publish, get, listener):
     site.stall_s = 1.2
     with pytest.raises(CheckpointError, match=r"timed out"):

@@ -87,6 +87,7 @@ def pictures(folder: Path, network: PicoDet) -> Iterator[Any]:
         yield torch.tensor(((image - mean) / std).transpose(2, 0, 1), dtype=torch.float32)[None]
 
 
+@pytest.mark.slow
 def test_the_detector_is_the_original_on_ten_pictures(original: Any, shared_dir: Path) -> None:
     network = build_network("picodet_s").eval()
     assert isinstance(network, PicoDet)

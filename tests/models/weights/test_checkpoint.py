@@ -67,6 +67,7 @@ def changed(state: dict[str, Tensor], **changes: Tensor | None) -> dict[str, Ten
     return {k: v for k, v in (state | keys).items() if v is not None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -86,6 +87,7 @@ def test_weights_that_do_not_fit(
         load_weights(build_model("yolact_lite", CLASSES, SIZE_HW), path)
 
 
+@pytest.mark.slow
 def test_a_failed_load_leaves_the_network_as_it_was(model: Yolact, tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     torch.save({"backbone._conv_stem.weight": torch.zeros_like(model.backbone._conv_stem.weight)}, path)

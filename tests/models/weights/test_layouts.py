@@ -95,6 +95,7 @@ def meta_state(name: str) -> dict[str, Tensor]:
     return {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "given", "message"),
     [
@@ -125,6 +126,7 @@ def test_unlike_everything(tmp_path: Path) -> None:
         load_weights(build_model("yolact_lite", CLASSES, SIZE_HW), path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("value", "kind"),
     [

@@ -25,7 +25,7 @@ def annotations_from_instances(instances: Instances, class_names: Sequence[str])
     regions = FrameMasks(instances.masks, instances.xyxy).regions
     made = []
     for class_id, region in zip(instances.class_id, regions, strict=True):
-        rings = outer_rings(region)
+        rings = part_outlines(region)
         if rings:
             points = np.concatenate(rings)
             (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
@@ -36,7 +36,7 @@ def annotations_from_instances(instances: Instances, class_names: Sequence[str])
     return tuple(made)
 
 
-def outer_rings(region: Region) -> tuple[Polygon, ...]:
+def part_outlines(region: Region) -> tuple[Polygon, ...]:
     """Outlines (n ≥ 3, 2) in pixels of the frame, one for each part."""
     if not region.bits.size:
         return ()

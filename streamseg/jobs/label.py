@@ -18,8 +18,8 @@ from streamseg.engines.load import load_engine
 from streamseg.errors import ConfigError, DatasetError
 from streamseg.evaluation.detect import segmented
 from streamseg.progress import Watcher
+from streamseg.streaming.choice import class_ids
 from streamseg.streaming.config import RunConfig
-from streamseg.streaming.job import class_ids
 
 __all__ = ["Labelled", "label_folder"]
 

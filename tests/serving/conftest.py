@@ -72,6 +72,10 @@ class Served:
         return connect(self.address.replace("http", "ws") + "api/live", max_size=None, proxy=None, **more)
 
 
+def phases_of(job: Job) -> set[str]:
+    return {part["phase"] for part in job.pipeline.snapshot()["parts"].values()}
+
+
 @contextmanager
 def runs() -> Iterator[Callable[..., Served]]:
     """Start runs of these options; every one ends with the block, and none may fail."""
@@ -106,6 +110,8 @@ def runs() -> Iterator[Callable[..., Served]]:
         thread.start()
         running.append((job, thread, failures))
         served = Served(job, page.address, token)
+        # A thread that starts later would be taken for one of the first test's.
+        eventually(lambda: phases_of(job).isdisjoint({"waiting", "opening"}))
         eventually(lambda: served.ask("GET", "/readyz").status_code == 200)
         return served
 

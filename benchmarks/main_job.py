@@ -116,7 +116,7 @@ def whole(clip: Path, truths: list[SceneTruth], frames: int, latency_s: float, v
 
 def resident_mb() -> float:
     """Resident memory of this process in MiB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
@@ -222,7 +222,7 @@ def _best_of(checkout: Path) -> dict[str, float]:
         script = [sys.executable, str(checkout / "benchmarks/main_job.py"), "--no-memory", "--out", str(out)]
         paths = os.environ | {"PYTHONPATH": str(checkout)}
         subprocess.run(script, env=paths, check=True, stdout=subprocess.DEVNULL)
-        numbers = json.loads(out.read_text())
+        numbers = json.loads(out.read_text(encoding="utf-8"))
     figures = numbers["parts_cpu_ms"] | {"whole": numbers["whole_cpu_ms"]}
     return {key: column["best"] for key, column in figures.items()}
 

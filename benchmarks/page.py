@@ -191,7 +191,7 @@ def changes(count: int) -> dict[str, float]:
 
 
 def rss_kb() -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 

@@ -84,7 +84,7 @@ def reference_state(listing: Path) -> State:
     assert spec.loader is not None
     recipe = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(recipe)
-    content = json.loads(listing.read_text())
+    content = json.loads(listing.read_text(encoding="utf-8"))
     return {
         entry["key"]: torch.from_numpy(np.ascontiguousarray(recipe.make_tensor(content["seed"], entry)))
         for entry in content["tensors"]

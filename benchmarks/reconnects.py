@@ -58,7 +58,7 @@ def clip(path: Path) -> None:
 
 def held() -> dict[str, int]:
     """What this process holds now."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     rss = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
     files = len(list(Path("/proc/self/fd").iterdir()))
     return {"rss_kb": rss, "threads": len(list(Path("/proc/self/task").iterdir())), "descriptors": files}

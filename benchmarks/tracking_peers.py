@@ -84,7 +84,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     if sys.argv[1] == "--speed":
         report = speed(int(sys.argv[2]), np.load(sys.argv[3]))
-        Path(sys.argv[4]).write_text(json.dumps(report))
+        Path(sys.argv[4]).write_text(json.dumps(report), encoding="utf-8")
         return
     given = np.load(sys.argv[1])
     out: dict[str, Any] = {}

@@ -232,6 +232,15 @@ def test_one_word_means_one_thing() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
+def test_text_is_decoded_as_what_it_is(module: str) -> None:
+    """By default a file is decoded by the locale, which a library set to C in the middle of a run."""
+    calls = [node for node in ast.walk(tree(module)) if isinstance(node, ast.Call)]
+    for call in calls:
+        if isinstance(call.func, ast.Attribute) and call.func.attr in {"read_text", "write_text"}:
+            assert "encoding" in [keyword.arg for keyword in call.keywords], ast.unparse(call)
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_names_and_sizes(module: str) -> None:
     path = MODULES[module]
     assert path.stem not in {"utils", "common", "helpers", "misc", "types", *VENDORS}

@@ -62,7 +62,7 @@ def _cpu_flags() -> set[str]:
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return set()
-    lines = (line for line in info.read_text().splitlines() if line.startswith("flags"))
+    lines = (line for line in info.read_text(encoding="utf-8").splitlines() if line.startswith("flags"))
     return set(next(lines, "").split())
 
 

@@ -247,7 +247,9 @@ class Api:
     async def _page(self, request: Request) -> Response:
         if "painted" in request.query_params:
             return self._painted_page(request)
-        return HTMLResponse((PAGE / "index.html").read_text(), headers={"cache-control": "no-cache"})
+        return HTMLResponse(
+            (PAGE / "index.html").read_text(encoding="utf-8"), headers={"cache-control": "no-cache"}
+        )
 
     def _painted_page(self, request: Request) -> Response:
         guard_passed = self._token is None or self._sessions.knows(session_of(request.headers))

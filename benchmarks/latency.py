@@ -9,6 +9,9 @@ one run.
 - `contract`: one camera of 30 frames a second and engines of several speeds, with `max_age_s: 0.15` and
   without: what is delivered, what is dropped and why, and how old results are when their sink has them.
 - `cameras`: 1, 8 and 32 cameras that give 120 frames a second together, 5 ms a call: nobody starves.
+- `rtsp`: a real RTSP server on this machine (tests/rtsp_server.py, 30 frames a second of 640x360, encoder
+  included): milliseconds from its own clock (RTCP) to the decoded picture, and to the sink behind engines
+  that are faster and slower than the camera.
 - `window`: eight cameras out of step, 5 ms a call, with and without `engine.batch_window_s`: calls and ages.
 """
 
@@ -18,6 +21,9 @@ import argparse
 import json
 import os
 import platform
+import socket
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +32,7 @@ from numpy.typing import NDArray
 from seams import INFO, MOST, PacedSource, outputs_of
 
 import streamseg.streaming.job as job_module
+from streamseg.capture.open import open_source
 from streamseg.capture.source import Source, SourceOptions
 from streamseg.engine_contract import EngineOutputs
 from streamseg.engines.fake_engine import FakeEngine
@@ -104,6 +111,58 @@ def cameras_case(seconds: float) -> list[dict[str, Any]]:
     return [{"cameras": n, **run(n, together / n, seconds, 0.005)} for n in (1, 8, 32)]
 
 
+class AgeSink(NullSink):
+    """Keeps how long ago each result was captured, by the sender's clock, where that is known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoded_ms: list[float] = []
+        self.written_ms: list[float] = []
+        self._wall_minus_monotonic = time.time_ns() - time.monotonic_ns()
+
+    def write(self, result: Result) -> None:
+        super().write(result)
+        frame = result.frame
+        if frame.utc_ns is not None and frame.utc_from == "prft":
+            decoded_ns = frame.captured_ns + self._wall_minus_monotonic
+            self.decoded_ms.append((decoded_ns - frame.utc_ns) / 1e6)
+            self.written_ms.append((time.time_ns() - frame.utc_ns) / 1e6)
+
+
+def rtsp_run(url: str, call_s: float, seconds: float) -> dict[str, Any]:
+    job_module.open_source = open_source  # type: ignore[attr-defined]
+    config = load_config(None, {"sources": [url]})
+    sink = AgeSink()
+    job = Job(config, {"cam": [sink]}, INFO, lambda: FakeEngine(INFO, outputs_of, latency_s=call_s))
+    until = time.monotonic() + seconds
+
+    def refresh() -> None:
+        if time.monotonic() > until:
+            job.pipeline.stop()
+
+    job.run(0.1, refresh)
+    quantiles = {}
+    for name, ages in (("decoded", sink.decoded_ms), ("written", sink.written_ms)):
+        p50, p95, p99 = np.percentile(ages, (50, 95, 99))
+        quantiles[name] = {"p50_ms": round(p50, 1), "p95_ms": round(p95, 1), "p99_ms": round(p99, 1)}
+    return {"call_ms": round(1e3 * call_s), "frames": len(sink.decoded_ms), **quantiles}
+
+
+def rtsp_case(seconds: float) -> list[dict[str, Any]]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script = Path(__file__).parents[1] / "tests" / "rtsp_server.py"
+    command = ["/usr/bin/python3", str(script), str(port), "640", "360"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n", "needs tests/install_system_packages.sh"
+        try:
+            return [rtsp_run(f"rtsp://127.0.0.1:{port}/ball", ms / 1e3, seconds) for ms in (5, 60)]
+        finally:
+            server.kill()
+
+
 def window_case(seconds: float) -> list[dict[str, Any]]:
     rows = []
     for window_s in (0.0, 0.01, 0.033):
@@ -121,6 +180,7 @@ def main() -> None:
         {
             "contract": contract_case(asked.seconds),
             "cameras": cameras_case(asked.seconds / 2),
+            "rtsp": rtsp_case(asked.seconds),
             "window": window_case(asked.seconds / 2),
             "load_average": round(os.getloadavg()[0], 1),
         }

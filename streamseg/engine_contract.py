@@ -157,8 +157,8 @@ class EngineInfo:
     mask_layout: str = "frame"
     """What the grid of a mask covers: `frame`, the whole input, or `box`, the instance's box."""
     mask_encoding: str = "probability"
-    """`probability`: levels are probability × 255. `logit:SLOPE`: levels are 128 + SLOPE × logit, so that
-    128 is the threshold."""
+    """`probability`: levels are probability × 255, 0 outside the box. `logit:SLOPE`: levels are 128 + SLOPE ×
+    logit, so that 128 is the threshold; in a unit that may be each mask's own, and not cropped to the box."""
     mask_paste: str = "continuous"
     """How cells of layout `box` become pixels: sampled continuously, or by `torchvision`'s rule."""
     mask_finer: int = 1

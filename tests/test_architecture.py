@@ -66,7 +66,7 @@ ROOMS: dict[str, set[str]] = {
     "bundled": DATA | ENGINE | {"models", "datasets", "training", "evaluation"},
     "jobs": DATA
     | ENGINE
-    | {"capture", "events", "overlay", "records", "sinks", "streaming", "progress", "version"}
+    | {"capture", "events", "overlay", "records", "sinks", "streaming", "tracking", "progress", "version"}
     | {"models", "zoo", "export", "compile", "datasets", "training", "evaluation", "certification"},
     "cli": FILES
     | {"progress", "settings", "jobs", "streaming", "zoo", "compile", "certification"}

@@ -42,10 +42,10 @@ class Picture(NamedTuple):
 class ReconnectingSource(Source):
     """Frames as they come, for ever; a session that breaks is followed by another.
 
-    The constructor waits for the first frame, and raises when it does not come (unless
-    `wait_for_source`). Later a lost session is tried again without limit, after the pauses of `Backoff`.
-    `state` tells. Media time starts at 0 and goes on through an interruption by as much as the clock on the
-    wall did. The size may change.
+    The constructor waits for the first frame, and raises when it does not come; with `wait_for_source` it
+    does not connect, the iteration does. Later a lost session is tried again without limit, after the pauses
+    of `Backoff`. `state` tells. Media time starts at 0 and goes on through an interruption by as much as the
+    clock on the wall did. The size may change.
     """
 
     def __init__(self, source_id: str, options: SourceOptions) -> None:
@@ -61,12 +61,8 @@ class ReconnectingSource(Source):
         self._new_session = True
         self._session = self._connect()
         self._first: Picture | None = None
-        try:
+        if not options.wait_for_source:
             self._first = next(self._session, None)
-        except SourceError as error:
-            if not options.wait_for_source:
-                raise
-            self._lose(error)
         if self._first is not None:
             self.size_hw = self._first.image.shape[0], self._first.image.shape[1]
 

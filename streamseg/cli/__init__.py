@@ -19,6 +19,7 @@ from streamseg.cli import (
     doctor,
     engines,
     eval,
+    eval_tracks,
     export,
     models,
     run,
@@ -51,6 +52,7 @@ app.command("convert")(convert.convert)
 app.add_typer(data.data, name="data")
 app.command("train")(train.train)
 app.command("eval")(eval.evaluate)
+app.command("eval-tracks")(eval_tracks.eval_tracks)
 app.command("engines")(engines.engines)
 app.add_typer(models.models, name="models")
 app.command("doctor")(doctor.doctor)

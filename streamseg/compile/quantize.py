@@ -42,7 +42,7 @@ NETWORK = "model."
 KEPT_FLOAT = ("maskiou_net", "conv_offset")
 """The judge of YOLACT++, which is part of the tail, and the offsets of deformable convolutions: they are
 pixels, and eight bits over their range would move what is sampled by a good part of one."""
-MIXED = ("model.backbone.", "model.proto_net.", "model.head.mask_feature_head.")
+MIXED = ("model.backbone.", "model.proto_net.", "model.head.mask_feature_head.", "model.head.mask_head.")
 """What YolactEdge (Liu et al. 2020) runs in INT8: backbone and ProtoNet; the FPN and the heads stay float."""
 PREPARED = {"onnx.quant.pre_process": "onnxruntime.quant"}
 """Metadata by which ONNX Runtime's quantiser knows that shapes are inferred and BatchNorm is folded."""
@@ -61,7 +61,8 @@ def quantize(
 
     `frames` (h, w, 3) uint8 BGR at the engine's size are run through it and set the range of every
     activation; one is held at a time (`streamseg.compile.calibration_frames` samples them). With `mixed`
-    only the backbone and the mask prototypes (SOLOv2: mask features) become INT8. `signed`: TensorRT's form.
+    only the backbone and the mask prototypes (SOLOv2, RTMDet-Ins: mask features) become INT8. `signed`:
+    TensorRT's form.
 
     The file appears only when ONNX Runtime can run it; how well it agrees with `source` is for
     `streamseg certify` to say. `streamseg.precision` in the metadata is `int8` or `mixed`, the rest is that

@@ -3,10 +3,19 @@
 No function makes an N × H × W array; each works inside the tight box of what is set.
 """
 
-from streamseg.masks.crops import Crop, compared_scale, crop_iou, mask_iou, tight_crops
+from streamseg.masks.crops import (
+    COMPARED_CELLS,
+    Crop,
+    compared_scale,
+    crop_iou,
+    mask_iou,
+    shared_cells,
+    tight_crops,
+)
 from streamseg.masks.decode import region_of_rle, runs_from_region, runs_from_rle
 from streamseg.masks.doubles import without_doubles
 from streamseg.masks.frame_masks import FrameMasks, area, full_frame, polygons, region, rle
+from streamseg.masks.outlines import outer_rings
 from streamseg.masks.regions import Region, contours, polygons_from_region
 from streamseg.masks.rle import Rle, rles_from_runs
 from streamseg.masks.runs import Runs
@@ -14,6 +23,7 @@ from streamseg.masks.shifted import shifted
 from streamseg.masks.soft import THRESHOLD, BoxGrids, Masks
 
 __all__ = [
+    "COMPARED_CELLS",
     "THRESHOLD",
     "BoxGrids",
     "Crop",
@@ -28,6 +38,7 @@ __all__ = [
     "crop_iou",
     "full_frame",
     "mask_iou",
+    "outer_rings",
     "polygons",
     "polygons_from_region",
     "region",
@@ -36,6 +47,7 @@ __all__ = [
     "rles_from_runs",
     "runs_from_region",
     "runs_from_rle",
+    "shared_cells",
     "shifted",
     "tight_crops",
     "without_doubles",

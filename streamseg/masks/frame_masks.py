@@ -21,9 +21,9 @@ Boxes = NDArray[np.float32]
 def region(masks: Masks, xyxy: Boxes, k: int) -> Region:
     """The pixels of instance `k`, also those that interpolation spills over its box.
 
-    `xyxy` are the (N, 4) boxes of the same Instances in frame pixels. Soft masks on a grid over the input
+    `xyxy` are the (N, 4) boxes of the same Instances in frame pixels. Probabilities on a grid over the input
     are zero outside their box, so only cells under it and a few around are looked at: whatever lay further
-    away would be cut off.
+    away would be cut off. Logits are looked at everywhere.
     """
     return region_from_runs(runs_of(masks, xyxy, k))
 

@@ -45,7 +45,8 @@ _NO_RUNS = Runs(np.zeros(0, np.int64), np.zeros(0, np.int64))
 def runs_of(masks: Masks, xyxy: NDArray[np.float32], k: int) -> Runs:
     """The runs of instance `k`; `xyxy` (N, 4) are the boxes of the same Instances in frame pixels.
 
-    On a grid over the input only cells under the box and a few around are looked at, since all others are 0.
+    On a grid over the input only cells under the box and a few around are looked at, since all others are 0;
+    of logits all are, which networks do not crop.
     """
     if isinstance(masks.grid, BoxGrids):
         return box_runs(masks, masks.grid, k)
@@ -56,8 +57,10 @@ def _input_runs(masks: Masks, scale_xy: tuple[float, float], xyxy: NDArray[np.fl
     if not math.isfinite(sum(xyxy[k].tolist())):
         return _NO_RUNS
     (_, rows, columns), (scale_x, scale_y), (height, width) = masks.soft.shape, scale_xy, masks.frame_hw
-    x_cells = _cells_under(xyxy[k, 0], xyxy[k, 2], scale_x, columns)
-    y_cells = _cells_under(xyxy[k, 1], xyxy[k, 3], scale_y, rows)
+    x_cells, y_cells = slice(0, columns), slice(0, rows)
+    if masks.logit_slope is None:
+        x_cells = _cells_under(xyxy[k, 0], xyxy[k, 2], scale_x, columns)
+        y_cells = _cells_under(xyxy[k, 1], xyxy[k, 3], scale_y, rows)
     set_cells = masks.soft[k, y_cells, x_cells] >= THRESHOLD
     x, y, w, h = cv2.boundingRect(set_cells.view(np.uint8))
     if not w:

@@ -89,8 +89,8 @@ class Masks:
     """
 
     soft: NDArray[np.uint8]
-    """(N, mh, mw) uint8, 0…255, from 128 on inside; on a grid over the input zero outside the instance's
-    box. A probability of 0…1, or a logit (see `logit_slope`)."""
+    """(N, mh, mw) uint8, 0…255, from 128 on inside. A probability of 0…1, on a grid over the input zero
+    outside the instance's box; or a logit (see `logit_slope`), which may be inside anywhere."""
     grid: tuple[float, float] | BoxGrids
     """Frame pixels per cell, sx and sy, of the grid over the engine's whole input, whose corner is the
     frame's; or the boxes over which each mask has its own."""

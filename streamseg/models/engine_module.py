@@ -56,8 +56,10 @@ class EngineModule(nn.Module):
         self.register_buffer("std", _plane(model.config.std_rgb), persistent=False)
         self.family = family_of(model)
         self.pad: Tensor
-        """The colour beside a picture that keeps its aspect: the mean's, as near as whole levels come."""
-        self.register_buffer("pad", self.mean.round(), persistent=False)
+        """The colour beside a picture that keeps its aspect: the family's, or the mean's, as near as whole
+        levels come."""
+        own = self.family.pad_rgb
+        self.register_buffer("pad", self.mean.round() if own is None else _plane(own), persistent=False)
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -74,7 +76,7 @@ class EngineModule(nn.Module):
         # To float first: TensorRT lets a uint8 input feed nothing but a cast.
         planes = frames.float().permute(0, 3, 1, 2)[:, self.rgb_from_bgr]
         x = (planes - self.mean) / self.std
-        if self.family.resize == "fit":
+        if self.family.resize == "fit" and self.family.pad_rgb is None:
             x = torch.where(beside_picture(planes, self.pad), 0.0, x)
         return x
 
@@ -95,6 +97,7 @@ class EngineModule(nn.Module):
             checkpoint_sha256=checkpoint_sha256,
             version=__version__,
             mask_finer=family.mask_finer,
+            mask_encoding=family.mask_encoding,
         )
 
 

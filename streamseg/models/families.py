@@ -12,13 +12,15 @@ from streamseg.errors import ExportError
 from streamseg.models.network import Network
 from streamseg.models.picodet.network import PicoDet
 from streamseg.models.picodet.tail import PicoTail
+from streamseg.models.rtmdet.network import RtmDet
+from streamseg.models.rtmdet.tail import LOGIT_SLOPE, RtmDetTail
 from streamseg.models.solo.solo import Solo
 from streamseg.models.solo.tail import SoloTail, solo_tail
 from streamseg.models.yolact.tail import YolactTail, yolact_tail
 
 __all__ = ["Family", "Tail", "family_of", "make_tail"]
 
-Tail = YolactTail | SoloTail | PicoTail
+Tail = YolactTail | SoloTail | PicoTail | RtmDetTail
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +32,28 @@ class Family:
     """`stretch` or `fit`, as in the engine contract."""
     mask_finer: int = 1
     """As in the engine contract."""
+    mask_encoding: str = "probability"
+    """As in the engine contract."""
+    pad_rgb: tuple[int, int, int] | None = None
+    """The colour beside a picture that keeps its aspect, where the network was trained on one. None: zeros
+    after normalisation."""
 
 
 YOLACT = Family("yolact", "stretch")
 PICODET = Family("picodet", "stretch")
 SOLO = Family("solo", "fit", mask_finer=4)
 SOLOV2 = Family("solov2", "fit", mask_finer=4)
+RTMDET = Family(
+    "rtmdet_ins", "fit", mask_finer=8, mask_encoding=f"logit:{LOGIT_SLOPE}", pad_rgb=(114, 114, 114)
+)
 
 
 def family_of(model: Network) -> Family:
     """The family of a network."""
     if isinstance(model, PicoDet):
         return PICODET
+    if isinstance(model, RtmDet):
+        return RTMDET
     if not isinstance(model, Solo):
         return YOLACT
     return SOLOV2 if model.config.head == "dynamic" else SOLO
@@ -60,6 +72,14 @@ def make_tail(
     columns = None if classes is None else columns_of(model, classes)
     if isinstance(model, PicoDet):
         return PicoTail(
+            model,
+            max_detections=max_detections,
+            score_threshold=score_threshold,
+            cross_class=cross_class,
+            columns=columns,
+        )
+    if isinstance(model, RtmDet):
+        return RtmDetTail(
             model,
             max_detections=max_detections,
             score_threshold=score_threshold,

@@ -19,6 +19,6 @@ class InstanceTensors(NamedTuple):
     classes: Tensor
     """(B, K) int32, 0-based foreground class."""
     masks: Tensor
-    """(B, K, mh, mw) uint8, probability × 255, zero outside the box."""
+    """(B, K, mh, mw) uint8: probability × 255, zero outside the box, or a logit (`Family.mask_encoding`)."""
     number: Tensor
     """(B,) int32, the contract's `count` (a tuple has a method of that name)."""

@@ -11,6 +11,8 @@ from dataclasses import replace
 from streamseg.errors import ConfigError
 from streamseg.models.picodet.config import PICODET_CONFIGS, picodet_resized
 from streamseg.models.picodet.network import PicoDet
+from streamseg.models.rtmdet.config import RTMDET_CONFIGS, rtmdet_resized
+from streamseg.models.rtmdet.network import RtmDet
 from streamseg.models.solo.config import SOLO_CONFIGS, solo_resized
 from streamseg.models.solo.solo import Solo
 from streamseg.models.yolact.catalog import CONFIGS, build_model
@@ -18,8 +20,8 @@ from streamseg.models.yolact.yolact import Yolact
 
 __all__ = ["NETWORK_NAMES", "RENAMED", "Network", "build_network"]
 
-Network = Yolact | Solo | PicoDet
-NETWORK_NAMES = (*CONFIGS, *SOLO_CONFIGS, *PICODET_CONFIGS)
+Network = Yolact | Solo | PicoDet | RtmDet
+NETWORK_NAMES = (*CONFIGS, *SOLO_CONFIGS, *PICODET_CONFIGS, *RTMDET_CONFIGS)
 RENAMED = {"compact": "yolact_lite"}
 """Networks that files made before know by another name."""
 
@@ -38,6 +40,11 @@ def build_network(
         if classes is not None:
             small = replace(small, classes=tuple(classes))
         return PicoDet(small if input_hw is None else picodet_resized(small, input_hw))
+    if name in RTMDET_CONFIGS:
+        dense = RTMDET_CONFIGS[name]
+        if classes is not None:
+            dense = replace(dense, classes=tuple(classes))
+        return RtmDet(dense if input_hw is None else rtmdet_resized(dense, input_hw))
     if name not in SOLO_CONFIGS:
         return build_model(name, classes, input_hw)
     config = SOLO_CONFIGS[name]

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from streamseg.structures import Result
 
-__all__ = ["Counts", "EndsRuns", "MissesNothing", "Sink", "canvas_of", "close_all", "counters_of"]
+__all__ = [
+    "Counts",
+    "EndsRuns",
+    "MissesNothing",
+    "Sink",
+    "canvas_of",
+    "close_all",
+    "counters_of",
+    "misses_nothing",
+]
 
 
 class Sink(Protocol):
@@ -54,13 +63,19 @@ class Counts(Protocol):
         """By name: `refitted`, `skipped`."""
 
 
+def misses_nothing(sink: Sink) -> bool:
+    """Whether it is to get every result."""
+    return isinstance(sink, MissesNothing) and sink.misses_nothing
+
+
 def counters_of(sink: Sink) -> dict[str, int]:
     """What the sink counted besides frames; empty for one that counts nothing."""
     return sink.counters() if isinstance(sink, Counts) else {}
 
 
 def canvas_of(result: Result) -> NDArray[np.uint8]:
-    """The annotated image, (H, W, 3) uint8 BGR. Raises ValueError if it was not drawn."""
+    """The annotated image, (H, W, 3) uint8 BGR, or (H, W, 4) with alpha. Raises ValueError if there is
+    none."""
     if result.canvas is None:
         raise ValueError(f"{result!r} has no canvas, and this sink has needs_canvas = True")
     return result.canvas

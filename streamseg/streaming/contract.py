@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from streamseg.streaming.config import RunConfig
 from streamseg.streaming.ladder import Ladder
 from streamseg.streaming.meter import SourceMeter
-from streamseg.streaming.stream import Stream
 from streamseg.structures import Frame
 
-__all__ = ["LatencyContract", "contract_of"]
+__all__ = ["LatencyContract"]
 
 
 class LatencyContract:
@@ -79,17 +77,3 @@ class LatencyContract:
         lost_behind = late - self._late_before.get(source_id, 0)
         self._late_before[source_id] = late
         self.ladder.note(came, came - 1 + too_old + lost_behind)
-
-
-def contract_of(config: RunConfig, stream_of: Callable[[str], Stream]) -> LatencyContract | None:
-    """What `max_age_s` promises, if anything; `stream_of` a source by its id."""
-    if config.max_age_s is None:
-        return None
-
-    def too_late(source_id: str) -> int:
-        """Results that the sink which lost most did not get for their age."""
-        return max(meter.too_old.value for meter in stream_of(source_id).sink_meters.values())
-
-    return LatencyContract(
-        config.max_age_s, lambda i: stream_of(i).meter, too_late, coasts=config.track.enabled
-    )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from streamseg.metrics import RecentQuantiles
 from streamseg.pipeline.channel import ChannelStats
 from streamseg.streaming.job import Job
+from streamseg.streaming.meter import timely
 
 __all__ = ["Links", "counts_of", "recent_ages"]
 
@@ -36,6 +37,6 @@ def counts_of(job: Job, source_id: str, links: Links) -> dict[str, int]:
 
 
 def recent_ages(job: Job, source_id: str) -> dict[str, float]:
-    """p50, p95 and p99 in milliseconds, and how many, of the last seconds, over all outputs."""
-    meters = job.streams[source_id].sink_meters.values()
+    """p50, p95 and p99 in milliseconds, and how many, of the last seconds, over its `timely` outputs."""
+    meters = timely(job.streams[source_id].sink_meters.values())
     return RecentQuantiles.merged(meter.recent for meter in meters).snapshot()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from streamseg.capture.open import is_live, open_source
@@ -25,11 +25,10 @@ from streamseg.pipeline.pipeline import Pipeline
 from streamseg.pipeline.signals import stop_on_signals
 from streamseg.pipeline.worker import OnError
 from streamseg.segmenter import Segmenter
-from streamseg.sinks.base import MissesNothing, Sink, close_all
+from streamseg.sinks.base import Sink, close_all, misses_nothing
 from streamseg.source_state import SourceState
 from streamseg.streaming.choice import choice_of, tracker_config
 from streamseg.streaming.config import RunConfig
-from streamseg.streaming.contract import contract_of
 from streamseg.streaming.deliver import DRAIN_SECONDS, Deliver
 from streamseg.streaming.follow import Follow
 from streamseg.streaming.limited import Limited
@@ -37,7 +36,7 @@ from streamseg.streaming.meter import SinkMeter, SourceMeter
 from streamseg.streaming.outputs import written_paths
 from streamseg.streaming.render import Render, painter_of
 from streamseg.streaming.segment import Segment
-from streamseg.streaming.stream import Companion, Stream, check_names, options_of
+from streamseg.streaming.stream import Companion, Stream, check_names, contract_of, options_of
 from streamseg.structures import Frame, Result
 from streamseg.tracking.tracker import Tracker
 
@@ -49,12 +48,9 @@ COASTED_DEPTH = 2
 LIVE_SINK_DEPTH = 4  # frames that a sink may fall behind for a moment without losing one
 FILE_DEPTH = 2
 SURE_DEPTH = 8  # of a sink that must miss nothing; when it is full, its source waits
-PAGE = "page"
-"""The part that shows results to viewers; no output, so what it skips is not counted as lost."""
-LOOP = "results"
-"""The part that is the caller's own loop, if there is one."""
-LEAVING_SECONDS = 15.0
-"""How long a source that is removed may take to hand over what it captured."""
+PAGE = "page"  # the part that viewers see through; no output, so what it skips is not counted as lost
+LOOP = "results"  # the part that is the caller's own loop, if there is one
+LEAVING_SECONDS = 15.0  # for a source that is removed, to hand over what it captured
 
 
 class Job:
@@ -87,11 +83,9 @@ class Job:
         self.began_ns = time.monotonic_ns()
         self.seconds = 0.0
         self.companions: list[Companion] = []
-        self.address: str | None = None
-        """Of its live page."""
+        self.address: str | None = None  # of its live page
         self.shared = tuple(shared)
-        self.finished: deque[str] = deque(maxlen=1000)
-        """Outputs of sources that were removed."""
+        self.finished: deque[str] = deque(maxlen=1000)  # outputs of sources that were removed
         self._open_engine = open_engine
         self._choice = choice_of(config, self.info)
         self._segment: Segment | None = None
@@ -102,10 +96,10 @@ class Job:
         self._parts: dict[Sink, str] = {}
         self._unopened: set[Sink] = set()
         self._sink_meters: dict[str, dict[str, SinkMeter]] = {}
-        self._live = any(self._drops(spec) for spec in config.sources)
+        # What begins without a source waits for cameras.
+        self._live = any(self._drops(spec) for spec in config.sources) or not config.sources
         # A live run that can be given sources goes on without any; one over files ends with them.
-        live = self._live or not config.sources
-        self._stays_open = page is not None and live and not config.max_frames
+        self._stays_open = page is not None and self._live and not config.max_frames
         self._several = len(config.sources) > 1 or self._stays_open
         # Of one camera that is off the user is told at once; of many, one must not be lost for ever.
         self._waits = sum(map(is_live, config.sources)) > 1 or self._stays_open
@@ -174,7 +168,7 @@ class Job:
                 if sink in own:
                     self._add_sink(sink, self._parts[sink])
                 else:
-                    self.pipeline.attach(self._parts[sink], self._feeds(sink, [source_id]))
+                    self.pipeline.attach(self._parts[sink], [self._input_of(sink, source_id)])
             self._show([output])
             if LOOP in self.pipeline:
                 self.pipeline.attach(LOOP, [output])
@@ -292,7 +286,10 @@ class Job:
     def _add_render(self, source_id: str, spec: str, sinks: Sequence[Sink], followed: Output[Result]) -> None:
         names = [self._part_of(sink, source_id) for sink in sinks]
         promised_s = self.config.max_age_s if self._drops(spec) else None
-        meters = {name: SinkMeter(promised_s) for name in names}
+        meters = {
+            name: SinkMeter(None if misses_nothing(sink) else promised_s)
+            for name, sink in zip(names, sinks, strict=True)
+        }
         stream = Stream(spec, tuple(sinks), SourceMeter(), meters, time.monotonic_ns())
         self.streams = {**self.streams, source_id: stream}
         for name in names:
@@ -321,16 +318,16 @@ class Job:
             self._unopened.discard(sink)
             return Deliver(sink, meters)
 
-        outputs = self._feeds(sink, meters)
+        inputs = [self._input_of(sink, source_id) for source_id in meters]
         stays = self._stays_open and sink in self.shared
-        self.pipeline.add_sink(name, opened, outputs, on_error=self._on_error(), stays_open=stays)
+        self.pipeline.add_sink(name, opened, inputs, on_error=self._on_error(), stays_open=stays)
 
-    def _feeds(self, sink: Sink, ids: Iterable[str]) -> list[Output[Result] | Tap[Result]]:
-        """What `sink` reads of these sources."""
-        if isinstance(sink, MissesNothing) and sink.misses_nothing:
+    def _input_of(self, sink: Sink, source_id: str) -> Output[Result] | Tap[Result]:
+        """What a sink reads of one source."""
+        if misses_nothing(sink):
             # Before the places where frames of a live source may be dropped.
-            return [self._followed.of(source_id, capacity=SURE_DEPTH, policy="block") for source_id in ids]
-        return [self._rendered[source_id] for source_id in ids]
+            return self._followed.of(source_id, capacity=SURE_DEPTH, policy="block")
+        return self._rendered[source_id]
 
     def _part_of(self, sink: Sink, source_id: str) -> str:
         """The name of the part that writes into `sink`: `video cam1`, or `jsonl` when sources share it."""
@@ -369,8 +366,8 @@ class Job:
         self.runtime = engine.runtime
         segmenter = Segmenter(engine, max_batch=self._batch)
         self.refused = segmenter.refused
-        promise = contract_of(self.config, lambda i: self.streams[i]) if self._live else None
-        self._segment = Segment(segmenter, overlap=not self._live, contract=promise)
+        contract = contract_of(self.config, lambda i: self.streams[i]) if self._live else None
+        self._segment = Segment(segmenter, overlap=not self._live, contract=contract)
         self._segment.use(self._choice)
         return self._segment
 

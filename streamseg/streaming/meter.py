@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from streamseg.metrics import Counter, LatencyQuantiles, Rate, RecentQuantiles
 from streamseg.structures import STAGES, Result
 
-__all__ = ["RECENT_SECONDS", "SinkMeter", "SourceMeter", "ages_of"]
+__all__ = ["RECENT_SECONDS", "SinkMeter", "SourceMeter", "ages_of", "timely"]
 
 RECENT_SECONDS = 10.0
 """What the live line calls now: an age that grows must move it, also after an hour."""
@@ -49,6 +49,7 @@ class SinkMeter:
         """Results that were not written."""
         self.ages = LatencyQuantiles()
         self.recent = RecentQuantiles(RECENT_SECONDS)
+        self.bounded = max_age_s is not None
         self._max_age_ms = 1e3 * max_age_s if max_age_s is not None else math.inf
         self._said: tuple[float, float, float] | None = None
         self._said_s = -math.inf
@@ -73,6 +74,12 @@ class SinkMeter:
             self._said = of_late["p50_ms"], of_late["p95_ms"], of_late["p99_ms"]
             self._said_s = now_s
         return self._said
+
+
+def timely(meters: Iterable[SinkMeter]) -> list[SinkMeter]:
+    """Those of sinks for which an age is promised; all where none is. Sinks of events are late by design."""
+    meters = list(meters)
+    return [meter for meter in meters if meter.bounded] or meters
 
 
 def ages_of(sources: Iterable[SourceMeter], sinks: Iterable[SinkMeter]) -> dict[str, LatencyQuantiles]:

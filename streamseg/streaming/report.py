@@ -19,7 +19,7 @@ from streamseg.metrics import LatencyQuantiles
 from streamseg.sinks.base import counters_of
 from streamseg.streaming.counts import Links, counts_of, recent_ages
 from streamseg.streaming.job import Job
-from streamseg.streaming.meter import ages_of
+from streamseg.streaming.meter import ages_of, timely
 from streamseg.streaming.outputs import written_paths
 from streamseg.version import __version__
 
@@ -80,7 +80,7 @@ def summary(job: Job) -> dict[str, Any]:
     streams = job.streams.values()
     ages = ages_of(
         (stream.meter for stream in streams),
-        (meter for stream in streams for meter in stream.sink_meters.values()),
+        (meter for stream in streams for meter in timely(stream.sink_meters.values())),
     )
     return {
         "streamseg": __version__,
@@ -108,7 +108,7 @@ def _source_summary(job: Job, source_id: str, links: Links) -> dict[str, Any]:
         "delivered": counts.pop("delivered"),
         "dropped": counts,
         "fps": round(stream.meter.rate.per_second, 3),
-        "age_ms": LatencyQuantiles.merged(m.ages for m in stream.sink_meters.values()).snapshot(),
+        "age_ms": LatencyQuantiles.merged(m.ages for m in timely(stream.sink_meters.values())).snapshot(),
         "recent_age_ms": recent_ages(job, source_id),
         "sinks": {name: meter.written.value for name, meter in stream.sink_meters.items()},
         "reconnects": 0,

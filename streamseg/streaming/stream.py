@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from streamseg.capture.source import SourceOptions
 from streamseg.errors import ConfigError, did_you_mean
 from streamseg.sinks.base import Sink
-from streamseg.streaming.config import CameraConfig
+from streamseg.streaming.config import CameraConfig, RunConfig
+from streamseg.streaming.contract import LatencyContract
 from streamseg.streaming.meter import SinkMeter, SourceMeter
 
-__all__ = ["Companion", "Stream", "check_names", "options_of"]
+__all__ = ["Companion", "Stream", "check_names", "contract_of", "options_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +50,20 @@ def options_of(asked: CameraConfig, *, waits: bool) -> SourceOptions:
         max_backoff_s=asked.max_backoff_s,
         size_hw=(asked.size[1], asked.size[0]) if asked.size else None,
         fps=asked.fps,
+    )
+
+
+def contract_of(config: RunConfig, stream_of: Callable[[str], Stream]) -> LatencyContract | None:
+    """What a live run promises of its ages, if it does."""
+    if config.max_age_s is None:
+        return None
+
+    def too_late(source_id: str) -> int:
+        """Results that the sink which lost most did not get for their age."""
+        return max(meter.too_old.value for meter in stream_of(source_id).sink_meters.values())
+
+    return LatencyContract(
+        config.max_age_s, lambda i: stream_of(i).meter, too_late, coasts=config.track.enabled
     )
 
 

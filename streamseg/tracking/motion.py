@@ -69,26 +69,34 @@ def predict(state: Floats, seconds: float, nominal_seconds: float) -> None:
     and no time adds nothing.
     """
     dt = seconds
-    height = np.maximum(state[:, _POSITION, _HEIGHT, None], MIN_SIDE)
-    density = (VELOCITY_STD * height / nominal_seconds) ** 2 / nominal_seconds
-    state[:, _POSITION] += dt * state[:, _VELOCITY]
-    state[:, _PP] += dt * (2 * state[:, _PV] + dt * state[:, _VV]) + density * (dt**3 / 3)
-    state[:, _PV] += dt * state[:, _VV] + density * (dt**2 / 2)
-    state[:, _VV] += density * dt
-    np.maximum(state[:, _POSITION, _WIDTH:], MIN_SIDE, out=state[:, _POSITION, _WIDTH:])
+    # Tracks last: rows of 50 numbers take half the time of 50 rows of four.
+    by_row = state.transpose(1, 2, 0).copy()
+    position, velocity, pp, pv, vv = by_row
+    density = np.maximum(position[_HEIGHT], MIN_SIDE)
+    density *= density
+    density *= (VELOCITY_STD / nominal_seconds) ** 2 / nominal_seconds
+    gained = dt * vv
+    position += dt * velocity
+    pp += dt * (2 * pv + gained) + density * (dt**3 / 3)
+    gained += density * (dt**2 / 2)
+    pv += gained
+    vv += density * dt
+    sides = position[_WIDTH:]
+    np.maximum(sides, MIN_SIDE, out=sides)
+    state[...] = by_row.transpose(2, 0, 1)
 
 
 def correct(state: Floats, measured: Floats) -> Floats:
     """(T, 5, 4) states after seeing `measured` (T, 4)."""
-    height = np.maximum(state[:, _POSITION, _HEIGHT, None], MIN_SIDE)
-    noise = (MEASUREMENT_STD * height) ** 2
-    total = state[:, _PP] + noise
-    gain, velocity_gain = state[:, _PP] / total, state[:, _PV] / total
-    surprise = measured - state[:, _POSITION]
-    after = np.empty_like(state)
-    after[:, _POSITION] = state[:, _POSITION] + gain * surprise
-    after[:, _VELOCITY] = state[:, _VELOCITY] + velocity_gain * surprise
-    after[:, _PP] = (1 - gain) * state[:, _PP]
-    after[:, _PV] = (1 - gain) * state[:, _PV]
-    after[:, _VV] = state[:, _VV] - velocity_gain * state[:, _PV]
-    return after
+    by_row = state.transpose(1, 2, 0).copy()
+    position, velocity, pp, pv, vv = by_row
+    noise = MEASUREMENT_STD * np.maximum(position[_HEIGHT], MIN_SIDE)
+    total = pp + noise * noise
+    gain, velocity_gain = pp / total, pv / total
+    surprise = measured.T - position
+    position += gain * surprise
+    velocity += velocity_gain * surprise
+    vv -= velocity_gain * pv
+    pp -= gain * pp
+    pv -= gain * pv
+    return by_row.transpose(2, 0, 1)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["DownloadFailed", "Patience", "download", "part_path"]
 
 MAX_BYTES = 1 << 30
-"""Several times the largest weights file of the catalogue (65.6 million parameters, 262 MB)."""
+"""Twice the largest weights file of the catalogue (102.7 million parameters, 411 MB)."""
 CHUNK_BYTES = 1 << 16
 """What a break loses at most."""
 GAIN_BYTES = 1 << 20

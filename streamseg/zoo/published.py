@@ -70,7 +70,14 @@ def _dbolya(
 
 
 def _mmdet(
-    name: str, family: str, path: str, val_ap: float, *, model: str = "", parameters: float | None = None
+    name: str,
+    family: str,
+    path: str,
+    val_ap: float,
+    *,
+    model: str = "",
+    parameters: float | None = None,
+    release: str = "v2.0",
 ) -> PublishedWeights:
     hosts = ("https://download.openmmlab.com", "https://openmmlab.oss-cn-hangzhou.aliyuncs.com")
     return PublishedWeights(
@@ -82,9 +89,23 @@ def _mmdet(
         licence="Apache-2.0",
         commercial_use=True,
         project="https://github.com/open-mmlab/mmdetection",
-        urls=tuple(f"{host}/mmdetection/v2.0/{path}.pth" for host in hosts),
+        urls=tuple(f"{host}/mmdetection/{release}/{path}.pth" for host in hosts),
         sha256=path.rpartition("-")[2],
         parameters=parameters,
+    )
+
+
+def _rtmdet(
+    size: str, trained: str, val_ap: float, parameters: float, batches: str = "8xb32"
+) -> PublishedWeights:
+    config = f"rtmdet-ins_{size}_{batches}-300e_coco"
+    return _mmdet(
+        f"rtmdet_ins_{size}",
+        "RTMDet-Ins",
+        f"rtmdet/{config}/{config}_{trained}",
+        val_ap,
+        parameters=parameters,
+        release="v3.0",
     )
 
 
@@ -209,6 +230,11 @@ _ROWS = (
         "solo/decoupled_solo_light_r50_fpn_3x_coco/decoupled_solo_light_r50_fpn_3x_coco_20210906_142703-e70e226f",
         32.9,
     ),
+    _rtmdet("tiny", "20221130_151727-ec670f7e", 35.4, 5.638),
+    _rtmdet("s", "20221121_212604-fdc5d7ec", 38.7, 10.183),
+    _rtmdet("m", "20221123_001039-6eba602e", 42.1, 27.575),
+    _rtmdet("l", "20221124_103237-78d1d652", 43.7, 57.366),
+    _rtmdet("x", "20221124_111313-33d4595b", 44.6, 102.704, batches="8xb16"),
     _solo("solo_r50", "SOLO_R50_3x", 35.8),
     _solo("solo_r101", "SOLO_R101_3x", 37.1),
     _solo("decoupled_solo_r50", "Decoupled_SOLO_R50_3x", 36.4),

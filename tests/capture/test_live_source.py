@@ -166,11 +166,23 @@ def test_interrupt_breaks_off_the_pause_between_attempts(
     monkeypatch.setattr("streamseg.capture.retry._FIRST_SECONDS", NEVER_S)
     options = SourceOptions(wait_for_source=True, max_backoff_s=NEVER_S)
     with LiveSource(f"http://127.0.0.1:{free_port}/x", "cam", options) as source:
-        assert "connection refused" in source.state.detail
         interrupter = threading.Timer(0.3, source.interrupt)
         interrupter.start()
         assert list(source) == []
         interrupter.join()
+        assert "connection refused" in source.state.detail
+
+
+@pytest.mark.timeout(120)
+def test_interrupt_breaks_off_the_first_connection_of_one_that_is_waited_for() -> None:
+    options = SourceOptions(wait_for_source=True, open_timeout_s=NEVER_S)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x"
+        with LiveSource(url, "cam", options) as source:
+            interrupter = threading.Timer(0.3, source.interrupt)
+            interrupter.start()
+            assert list(source) == []
+            interrupter.join()
 
 
 def test_the_end_of_a_stream_means_disconnected(clip, file_server: str) -> None:

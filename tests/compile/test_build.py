@@ -30,7 +30,14 @@ pytestmark = [
     ),
 ]
 
-FAMILIES = ("yolact_lite", "yolact_r50", "yolact_plus_r50", "mmdet_yolact_r50", "solov2_light_r50")
+FAMILIES = (
+    "yolact_lite",
+    "yolact_r50",
+    "yolact_plus_r50",
+    "mmdet_yolact_r50",
+    "solov2_light_r50",
+    "rtmdet_ins_tiny",
+)
 WEIGHTED = ("CONVOLUTION", "DECONVOLUTION")
 SUMS = ("NORMALIZATION", "GRID_SAMPLE", "TOPK", "SOFTMAX", "MATRIX_MULTIPLY")
 KEPT_FP32_CONVOLUTIONS = {"yolact_plus_r50": 6}
@@ -54,11 +61,16 @@ class Quiet:
 
 def slim(name: str) -> Any:
     """A network of a family with few and narrow layers, every kind of which is there."""
+    from streamseg.models.rtmdet.config import RTMDET_CONFIGS
+    from streamseg.models.rtmdet.network import RtmDet
     from streamseg.models.solo.config import SOLO_CONFIGS
     from streamseg.models.solo.solo import Solo
     from streamseg.models.yolact.catalog import CONFIGS, resized
     from streamseg.models.yolact.yolact import Yolact
 
+    if name in RTMDET_CONFIGS:
+        narrow = {"stage_widths": (16, 32, 48, 64), "neck_width": 32, "input_hw": (64, 96)}
+        return RtmDet(replace(RTMDET_CONFIGS[name], classes=("a", "b"), **narrow)).eval()
     stages: dict[str, Any] = {"stage_blocks": (1,) * 4, "stem_width": 16, "stage_widths": (32, 32, 48, 64)}
     common = {"classes": ("a", "b"), "fpn_width": 32, **stages}
     if name in CONFIGS:

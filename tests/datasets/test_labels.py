@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamseg.datasets.labels import annotations_from_instances, part_outlines
-from streamseg.masks import Masks, Region
+from streamseg.datasets.labels import annotations_from_instances
+from streamseg.masks import Masks, Region, outer_rings
 from streamseg.structures import Instances
 
 
@@ -21,7 +21,7 @@ def test_outlines_cover_what_the_mask_covers() -> None:
     cv2.circle(bits, (75, 30), 5, 0, -1)
     bits[2, 50] = 1
 
-    rings = part_outlines(Region((200, 100), bits.astype(bool)))
+    rings = outer_rings(Region((200, 100), bits.astype(bool)))
 
     assert len(rings) == 2
     assert all(len(ring) < 40 for ring in rings)
@@ -53,4 +53,4 @@ def test_boxes_and_names_and_instances_without_pixels() -> None:
 
 
 def test_nothing_to_outline() -> None:
-    assert part_outlines(Region((0, 0), np.zeros((0, 0), np.bool_))) == ()
+    assert outer_rings(Region((0, 0), np.zeros((0, 0), np.bool_))) == ()

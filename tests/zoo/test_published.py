@@ -31,7 +31,7 @@ def test_every_entry_has_its_network():
 
 def test_hashes_are_those_of_the_file_names():
     hashed = [entry for entry in ENTRIES if entry.layout == "mmdet"]
-    assert len(hashed) == 16
+    assert len(hashed) == 21
     for entry in hashed:
         assert re.fullmatch(r"[0-9a-f]{8}", entry.sha256)
         assert entry.file_name.endswith(f"-{entry.sha256}.pth")
@@ -51,6 +51,15 @@ def test_no_two_files_share_a_place():
 def test_families_are_in_one_piece():
     families = [family for family, _ in groupby(ENTRIES, key=lambda entry: entry.family)]
     assert len(families) == len(set(families))
+
+
+def test_rtmdet_lies_in_its_own_release():
+    tiny = find("rtmdet_ins_tiny")
+    assert tiny.urls[0].startswith(
+        "https://download.openmmlab.com/mmdetection/v3.0/rtmdet/rtmdet-ins_tiny_8xb32"
+    )
+    assert tiny.file_name == "rtmdet-ins_tiny_8xb32-300e_coco_20221130_151727-ec670f7e.pth"
+    assert find("rtmdet_ins_x").file_name.startswith("rtmdet-ins_x_8xb16-")
 
 
 def test_an_unknown_name_gets_the_nearest():

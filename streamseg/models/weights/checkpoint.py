@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,12 @@ def _shapes(model: Network) -> dict[str, tuple[int, ...] | str]:
     return {key: _kind(value) for key, value in model.state_dict().items() if not _is_counter(key)}
 
 
+@cache
+def _shapes_by_name(name: str) -> dict[str, tuple[int, ...] | str]:
+    with torch.device("meta"):  # shapes alone: no memory, no random numbers
+        return _shapes(build_network(name))
+
+
 def _kind(value: object) -> tuple[int, ...] | str:
     """The shape of ordinary weights; of anything else what it is."""
     if not isinstance(value, Tensor):
@@ -163,8 +170,7 @@ def _resemblance(given: Mapping[str, Any], asked: str) -> str:
     kinds = {key: _kind(value) for key, value in given.items()}
     shares = {}
     for name in NETWORK_NAMES:
-        with torch.device("meta"):  # shapes alone: no memory, no random numbers
-            shapes = _shapes(build_network(name))
+        shapes = _shapes_by_name(name)
         same = sum(kinds.get(key) == shape for key, shape in shapes.items())
         shares[name] = same / max(len(shapes), len(kinds))
     best = max(shares, key=lambda name: shares[name])

@@ -9,6 +9,7 @@
 | WXinlong    | `bbox_head.solo_cate.…`   | WXinlong/SOLO, SOLO and SOLOv2                  |
 |             | `bbox_head.dsolo_cate.…`  | the same, decoupled SOLO                        |
 | AdelaiDet   | `ins_head.…`              | aim-uofa/AdelaiDet, on detectron2's backbone    |
+| mmdetection | `bbox_head.rtm_kernel.…`  | open-mmlab/mmdetection 3.x, RTMDet-Ins          |
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from streamseg.models.weights.rtmdet_layout import RTMDET_RENAMES, single_tower
 from streamseg.models.weights.solo_layouts import (
     ADELAIDET_RENAMES,
     MMDETECTION_RENAMES,
@@ -101,6 +103,7 @@ LAYOUTS = (
     Layout("WXinlong", "bbox_head.solo_cate.", ORIGINAL_RENAMES, modulated),
     Layout("WXinlong", "bbox_head.dsolo_cate.", ORIGINAL_RENAMES, modulated),
     Layout("AdelaiDet", "ins_head.", ADELAIDET_RENAMES, from_bgr),
+    Layout("mmdetection", "bbox_head.rtm_kernel.", RTMDET_RENAMES, single_tower),
     Layout(name="ours", mark="prediction_layers.", renames=LEFTOVERS),
 )
 

@@ -1,0 +1,1 @@
+"""RTMDet-Ins (Lyu et al., 2022): network, tail, configurations."""

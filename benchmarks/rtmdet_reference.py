@@ -131,6 +131,10 @@ def measure(engine: BaseEngine, cases: list[Picture], *, as_the_original: bool =
     return total
 
 
+def overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    return int(np.count_nonzero(a & b)) / max(int(np.count_nonzero(a | b)), 1)
+
+
 def measure_logits(module: EngineModule, cases: list[Picture]) -> dict[str, float]:
     """IoU of masks with the original's before they are stored in 8 bits, interpolated in its steps."""
     overlaps: list[float] = []

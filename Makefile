@@ -8,11 +8,12 @@ DATA ?=
 MINUTES ?= 100
 JOBS ?= 2
 WEIGHTS ?=
+CLIPS ?=
 PACKAGE := $(OUT)/paddlelabel_ml-1.0.0-py3-none-any.whl
 # What `shapes` knows: all that it is trained on but `other`, things without a class of their own.
 SHAPES_CLASSES := person,car,cat,dog,elephant,bear,tiger,deer,monkey,otter,turtle,bus,motorcycle,shape
 
-.PHONY: demo test check lint parity benchmark bundled bundled-shapes clean
+.PHONY: demo test check lint parity benchmark bundled bundled-shapes gallery clean
 
 # uv resolves the ordinary PyPI builds of torch and torchvision as one matching pair, which pip does not.
 $(BIN)/uv:
@@ -58,7 +59,8 @@ parity: $(VENV)/.dev
 bundled: $(VENV)/.dev | $(PACKAGE)
 	@test -d '$(DATA)' || { echo "make $@ DATA=FOLDER [MINUTES=$(MINUTES)] [WEIGHTS=FILE]: docs/compact.md" >&2; exit 2; }
 	$(BIN)/python -m streamseg.bundled.train_masks --data '$(DATA)' --package $(PACKAGE) --minutes $(MINUTES) \
-		$(if $(WEIGHTS),--weights '$(WEIGHTS)' --seed 7) --out $(OUT)/compact.pth
+		$(if $(WEIGHTS),--weights '$(WEIGHTS)' --seed 7) --out $(OUT)/masks.pth
+	$(BIN)/python -m streamseg.bundled.train_classes --data '$(DATA)' --weights $(OUT)/masks.pth --out $(OUT)/compact.pth
 	$(BIN)/streamseg export $(OUT)/compact.pth -o $(OUT)/compact.onnx --score-threshold 0.001 --half-weights
 	$(BIN)/python -m streamseg.bundled.measure --engine $(OUT)/compact.onnx --data '$(DATA)' --card streamseg/bundled/compact.json
 	cp $(OUT)/compact.onnx streamseg/bundled/
@@ -67,6 +69,11 @@ bundled: $(VENV)/.dev | $(PACKAGE)
 $(PACKAGE): | $(BIN)/uv
 	mkdir -p $(OUT)
 	$(BIN)/python -m pip download --quiet --no-deps --dest $(OUT) paddlelabel-ml==1.0.0
+
+# What `compact` does on your clips, found and missed: a sheet for each in $(OUT)/gallery.
+gallery: $(VENV)/.core
+	@test -n '$(CLIPS)' || { echo "make $@ CLIPS='a.mp4 b.mp4': docs/compact.md" >&2; exit 2; }
+	$(BIN)/python benchmarks/gallery.py $(CLIPS) --out $(OUT)/gallery
 
 bundled-shapes: $(VENV)/.dev
 	@test -d '$(DATA)' || { echo "make $@ DATA=FOLDER [MINUTES=$(MINUTES)] [WEIGHTS=FILE]: docs/shapes.md" >&2; exit 2; }

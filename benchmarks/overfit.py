@@ -1,6 +1,6 @@
 """Learn eight images by heart: what a network, its losses and targets can do with nothing to guess.
 
-python benchmarks/overfit.py --data FOLDER --network compact|solov2 --curve CURVE.csv
+python benchmarks/overfit.py --data FOLDER --network yolact_lite|solov2 --curve CURVE.csv
 
 FOLDER holds instances.json and images/. Takes the first eight images whose objects are few and large. Writes
 the curve (iteration, losses, mask AP on the same eight images) and prints one JSON line. The SOLOv2 is
@@ -96,8 +96,8 @@ def eight(dataset: CocoDataset) -> tuple[CocoImage, ...]:
 
 
 def network(name: str, classes: tuple[str, ...], input_hw: tuple[int, int]) -> Network:
-    """`compact`, or a small SOLOv2."""
-    if name == "compact":
+    """`yolact_lite`, or a small SOLOv2."""
+    if name == "yolact_lite":
         return build_network(name, classes, input_hw)
     small = replace(
         SOLO_CONFIGS["solov2_light_r18"],
@@ -115,7 +115,7 @@ def network(name: str, classes: tuple[str, ...], input_hw: tuple[int, int]) -> N
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--network", choices=("compact", "solov2"), required=True)
+    parser.add_argument("--network", choices=("yolact_lite", "solov2"), required=True)
     parser.add_argument("--curve", type=Path, required=True)
     parser.add_argument("--iterations", type=int, default=400)
     parser.add_argument("--size", type=int, nargs=2, default=(128, 192), metavar=("H", "W"))
@@ -127,7 +127,7 @@ def main() -> None:
     torch.manual_seed(1)
     model = network(options.network, classes, (options.size[0], options.size[1]))
     began = start(model, None)
-    resize: Literal["stretch", "fit"] = "stretch" if options.network == "compact" else "fit"
+    resize: Literal["stretch", "fit"] = "stretch" if options.network == "yolact_lite" else "fit"
     red, green, blue = (round(value) for value in model.config.mean_rgb)
     objective = make_objective(model, mixed=False)
     recipe = Views(

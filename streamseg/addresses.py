@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from urllib.parse import unquote
@@ -21,6 +21,7 @@ __all__ = [
     "printable",
     "short_name",
     "shown",
+    "source_id_beside",
     "source_ids",
     "split_address",
     "without_secrets",
@@ -222,11 +223,16 @@ def short_name(spec: str) -> str:
 def source_ids(specs: Sequence[str]) -> list[str]:
     """A short name for each source, no two alike, not even where a file system ignores case."""
     ids: list[str] = []
-    taken: set[str] = set()
-    for name in map(short_name, specs):
-        unique, number = name, 2
-        while unique.casefold() in taken:
-            unique, number = f"{name}-{number}", number + 1
-        taken.add(unique.casefold())
-        ids.append(unique)
+    for spec in specs:
+        ids.append(source_id_beside(spec, ids))
     return ids
+
+
+def source_id_beside(spec: str, others: Iterable[str]) -> str:
+    """A short name for a source that none of `others` has, not even where a file system ignores case."""
+    taken = {other.casefold() for other in others}
+    name = unique = short_name(spec)
+    number = 2
+    while unique.casefold() in taken:
+        unique, number = f"{name}-{number}", number + 1
+    return unique

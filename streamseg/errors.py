@@ -2,6 +2,7 @@
 
 StreamsegError              one line for the user, an exit code for the shell
 ├── ConfigError             a configuration value, option or class name that cannot be used
+│   └── UnknownSource       a source that is asked for and is not, or no longer, there
 ├── SourceError             a source that cannot be opened or read
 │   ├── SourceTimeout       no answer, or no frame, within the time allowed
 │   └── CorruptSource       a source that decoded in part and then broke off
@@ -42,6 +43,7 @@ __all__ = [
     "SourceTimeout",
     "StreamsegError",
     "TrainingError",
+    "UnknownSource",
     "did_you_mean",
 ]
 
@@ -54,6 +56,12 @@ class StreamsegError(Exception):
 
 class ConfigError(StreamsegError):
     exit_code = 2
+
+
+class UnknownSource(ConfigError):
+    def __init__(self, source_id: str, known: Iterable[str]) -> None:
+        there = ", ".join(sorted(known)) or "none"
+        super().__init__(f"there is no source {source_id!r}; there are: {there}")
 
 
 class SourceError(StreamsegError):

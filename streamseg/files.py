@@ -28,6 +28,7 @@ __all__ = [
     "replace_synced",
     "same_file",
     "user_cache_dir",
+    "user_state_dir",
     "write_bytes",
     "write_failure",
     "write_json",
@@ -239,4 +240,10 @@ def _ignores_case(folder: Path) -> bool:
 def user_cache_dir() -> Path:
     """The user's cache folder for everything of streamseg."""
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
+    return Path(base) / "streamseg"
+
+
+def user_state_dir() -> Path:
+    """The user's folder for what must not get lost, as a cache may."""
+    base = os.environ.get("XDG_STATE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".local/state"
     return Path(base) / "streamseg"

@@ -62,19 +62,23 @@ class Segmenter:
         double_iou: float = 1.0,
     ) -> None:
         """Keep instances of at least `score` whose class is in `classes` (None: all), and of two that are of
-        different classes and have masks of a greater IoU than `double_iou` the surer one.
+        different classes and have masks of a greater IoU than `double_iou` the one that is clearly surer.
 
         `max_batch` None: all that one call of `process` is given is one batch. Raises EngineError.
         """
         self.engine = engine
-        self._score = score
-        self._wanted = _wanted(engine.info, classes)
+        self.choose(score, classes, double_iou)
         self._max_batch = max_batch
-        self._double_iou = double_iou
         self._logit_slope = _logit_slope(engine.info)
         self._batches: list[ImageArray] = [_batch(engine.info, 0)] * 2
         self._under_way: list[Frame] = []
         self._refused = dict.fromkeys(REFUSALS, 0)
+
+    def choose(self, score: float, classes: Collection[int] | None, double_iou: float) -> None:
+        """Keep other instances from now on; as of the constructor. Raises EngineError."""
+        self._wanted = _wanted(self.engine.info, classes)
+        self._score = score
+        self._double_iou = double_iou
 
     @property
     def refused(self) -> Mapping[str, int]:
@@ -143,7 +147,7 @@ class Segmenter:
         masks = self._masks(outputs.masks[b, keep], boxes, extent_xy, frame.size_hw)
         instances = Instances(xyxy, np.minimum(score[keep], np.float32(1)), class_id[keep], masks)
         if self._double_iou < 1:
-            single = without_doubles(xyxy, class_id[keep], masks, self._double_iou)
+            single = without_doubles(xyxy, score[keep], class_id[keep], masks, self._double_iou)
             instances, keep = instances.select(single), keep[single]
         stuff = _stuff(self.engine.info, outputs, b, extent_xy, frame.size_hw)
         return Segmented(frame, instances, stuff and stuff.select(keep, count))

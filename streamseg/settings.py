@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from streamseg.errors import ConfigError, did_you_mean
 
-__all__ = ["Section", "load_section", "size_hw_from_text"]
+__all__ = ["Section", "load_section", "size_hw_from_text", "text_with_values"]
 
 
 _SHORT = reprlib.Repr()
@@ -112,13 +113,17 @@ def _first_complaint(error: ValidationError, path: str | None, root: type[BaseMo
         hint = did_you_mean(key, known)
         aside = f" ({hint})" if hint else ""
         return f"{prefix}unknown key {where!r}{aside}; known here: {', '.join(known)}"
+    if first["type"] == "value_error":  # our own sentence, which says all
+        return f"{prefix}{where}{': ' if where else ''}{first['ctx']['error']}"
     return f"{prefix}{where}: {first['msg'].lower()}, got {_SHORT.repr(first['input'])}"
 
 
 def _section(root: type[BaseModel], parents: list[str]) -> type[BaseModel]:
-    model = root
-    for name in parents:
+    model, names = root, iter(parents)
+    for name in names:
         annotation = model.model_fields[name].annotation
+        if get_origin(annotation) is dict:
+            next(names, None)  # the entry's own name
         candidates = [annotation, *get_args(annotation)] if get_origin(annotation) else [annotation]
         model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
     return model
@@ -130,3 +135,68 @@ def size_hw_from_text(key: str, text: str) -> tuple[int, int]:
     if match is None:
         raise ConfigError(f"{key} {text}: expected HEIGHTxWIDTH in pixels, such as 550x550")
     return int(match[1]), int(match[2])
+
+
+def text_with_values(text: str, values: Mapping[str, Any]) -> str:
+    """A settings file with other values of top-level keys, and everything else, comments included, as it is
+    written. Raises ValueError for a file that is written in a way that this cannot change."""
+    try:
+        for key, value in values.items():
+            text = _with_value(text, key, value)
+        said = yaml.load(text, _Loader) or {}
+    except yaml.YAMLError as error:
+        raise ValueError("it is not valid YAML") from error
+    if any(_listed(said.get(key)) != _listed(value) for key, value in values.items()):
+        raise ValueError("it is written in an unusual way")
+    return text
+
+
+def _listed(value: Any) -> Any:
+    """One name may stand for a list of one, a number for a name."""
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        value = [value]
+    return [str(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _with_value(text: str, key: str, value: Any) -> str:
+    root = yaml.compose(text, _Loader)
+    if isinstance(root, yaml.MappingNode):
+        if root.flow_style:
+            raise ValueError("it is written in braces")
+        for name, node in root.value:
+            if name.value == key:
+                return _replaced(text, node, value)
+    separator = "" if not text or text.endswith("\n") else "\n"
+    return text if value is None else f"{text}{separator}{key}: {_inline(value)}\n"
+
+
+def _replaced(text: str, node: yaml.Node, value: Any) -> str:
+    end: int = node.end_mark.index
+    if isinstance(node, yaml.SequenceNode) and not node.flow_style:
+        if value:
+            return _with_items(text, node, value)
+        end = node.value[-1].end_mark.index  # a block's own end is where the next key begins
+        return text[: node.start_mark.index] + "  " + _inline(value) + text[end:]
+    return text[: node.start_mark.index] + _inline(value) + text[end:]
+
+
+def _with_items(text: str, node: yaml.SequenceNode, wanted: Sequence[Any]) -> str:
+    """A list of one item a line: the lines of items that are not wanted go, new ones come at the end."""
+    lines = text.splitlines(keepends=True)
+    left = [str(one) for one in wanted]
+    gone: set[int] = set()
+    last = node.value[-1].end_mark.line
+    for item in node.value:
+        if isinstance(item, yaml.ScalarNode) and item.value in left:
+            left.remove(item.value)
+        else:
+            gone.update(range(item.start_mark.line, item.end_mark.line + 1))
+    if not lines[last].endswith("\n"):
+        lines[last] += "\n"
+    indent = " " * node.start_mark.column
+    kept = [line for number, line in enumerate(lines[: last + 1]) if number not in gone]
+    return "".join([*kept, *(f"{indent}- {_inline(one)}\n" for one in left), *lines[last + 1 :]])
+
+
+def _inline(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

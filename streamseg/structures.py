@@ -6,9 +6,10 @@ Coordinates are pixels of the original frame unless a field says otherwise: x to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +19,24 @@ from streamseg.masks.soft import Masks, check_column
 
 __all__ = [
     "STAGES",
+    "Event",
     "Frame",
     "Instances",
+    "Mark",
     "Masks",
+    "Phase",
     "Result",
     "Segmented",
     "Stamps",
     "Stuff",
     "TrackState",
     "Tracks",
+    "UtcSource",
 ]
+
+UtcSource = Literal["prft", "program-date-time", "arrival"]
+"""prft: the sender's clock, of the RTCP reports of RTSP. program-date-time: of an HLS playlist. arrival: this
+machine's, when the frame left the decoder."""
 
 Index = NDArray[np.intp] | NDArray[np.bool_]
 
@@ -47,6 +56,11 @@ class Frame:
     """time.monotonic_ns() when the frame left the decoder."""
     source_id: str
     """Which source it came from; unique within a pipeline."""
+    utc_ns: int | None = None
+    """When it was captured: nanoseconds since 1970, UTC; never falls within a source. None: not known, as of
+    a file."""
+    utc_from: UtcSource | None = None
+    """Who says so."""
 
     def __post_init__(self) -> None:
         check_column("Frame", "image", self.image, np.uint8, (None, None, 3))
@@ -61,7 +75,8 @@ class Frame:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Through the constructor, which makes the copy read-only as well.
-        return Frame, (self.image, self.index, self.pts_seconds, self.captured_ns, self.source_id)
+        kept = self.image, self.index, self.pts_seconds, self.captured_ns, self.source_id
+        return Frame, (*kept, self.utc_ns, self.utc_from)
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -210,6 +225,50 @@ class Stuff:
         return f"Stuff({self.kind.shape}, frame {self.frame_hw[1]}x{self.frame_hw[0]})"
 
 
+Phase = Literal["started", "updated", "ended", "happened"]
+"""`happened`: an instant, such as a line that was crossed; the others are one thing that lasts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a rule saw begin, change, end or happen."""
+
+    id: str
+    """The same for all phases of one thing, and whenever the same input is seen again: 16 hex digits."""
+    kind: str
+    """Which kind of rule: `zone`, `line`, `count` …"""
+    rule: str
+    """The rule's name."""
+    phase: Phase
+    source_id: str
+    frame_index: int
+    """Of the frame at which it was decided."""
+    pts_seconds: float
+    """Media time of that frame."""
+    at_seconds: float
+    """Media time at which it was so; earlier by the rule's patience."""
+    track: int | None
+    """Id of the object; None where it is about the whole picture."""
+    class_name: str | None
+    data: Mapping[str, float | int | str | bool]
+    """What the kind of rule has to say."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mark:
+    """A zone or line to be drawn."""
+
+    name: str
+    points: NDArray[np.float32]
+    """(n, 2) float32 x y, frame pixels; a closed polygon or an open line."""
+    is_line: bool
+    """Its forward side is to the right of the way from the first point to the last."""
+    text: str
+    """Its counts, ready to read."""
+    active: bool
+    """Whether something is going on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stamps:
     """time.monotonic_ns() when each stage had finished with a frame, in order; None before."""
@@ -232,6 +291,8 @@ class Segmented:
     stuff: Stuff | None = None
     """None: the engine knows no stuff."""
     stamps: Stamps = Stamps()
+    coasted: bool = False
+    """The engine was not asked: `instances` are to be moved here from the frame before."""
 
     def __repr__(self) -> str:
         return f"Segmented({self.frame!r}, {len(self.instances)} instances)"
@@ -253,11 +314,16 @@ class Result:
     """(H, W, 3) uint8 BGR, the frame with the overlay drawn on a copy; None when no sink needs it."""
     stuff: Stuff | None = None
     """None: the engine knows no stuff. `owner` counts the rows of `instances`."""
-    events: tuple[object, ...] = ()
+    events: tuple[Event, ...] = ()
     """What the rules made of this frame."""
+    marks: tuple[Mark, ...] = ()
+    """The zones and lines of the rules, with what they have counted up to this frame."""
     coasted: bool = False
     """Whether masks and boxes were moved here with their tracks from an earlier frame; False: the engine saw
     this very frame."""
+    recent_age_ms: tuple[float, float, float] | None = None
+    """p50, p95 and p99 of the ages of this source's results over the last seconds, in the sink that gets this
+    one, milliseconds from capture; None before."""
 
     def __post_init__(self) -> None:
         if len(self.tracks) != len(self.instances):

@@ -67,18 +67,19 @@ def cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     """Compiled models go to a temporary folder, never to the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
 
 
 @pytest.fixture(scope="session")
 def tiny_model() -> Yolact:
-    """The compact network for 64×96 pictures and three classes; random weights that do see things."""
+    """The network `yolact_lite` for 64×96 pictures and three classes; random weights that do see things."""
     torch = pytest.importorskip("torch", reason="needs the extra `models`")
     from streamseg.models.yolact.catalog import build_model
 
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(3)
-        model = build_model("compact", TINY_CLASSES, TINY_HW)
+        model = build_model("yolact_lite", TINY_CLASSES, TINY_HW)
         for module in model.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.momentum = None  # the statistics of one pass, whole
@@ -118,9 +119,11 @@ class RtspServer:
         self._port = port
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self, width: int = 320, height: int = 240) -> None:
+    def start(self, width: int = 320, height: int = 240, pem: Path | None = None) -> None:
+        """`pem`: certificate and key, for rtsps."""
         script = Path(__file__).with_name("rtsp_server.py")
         command = ["/usr/bin/python3", str(script), str(self._port), str(width), str(height)]
+        command += [str(pem)] if pem else []
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert self._process.stdout is not None
         lines = [self._process.stdout.readline()]

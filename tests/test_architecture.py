@@ -42,6 +42,8 @@ ROOMS: dict[str, set[str]] = {
     "pipeline": {"errors", "metrics"},
     "capture": DATA,
     "tracking": DATA,
+    "events": DATA | {"settings"},
+    "records": DATA,
     "overlay": DATA,
     "sinks": DATA,
     # networks and engines
@@ -56,13 +58,15 @@ ROOMS: dict[str, set[str]] = {
     "evaluation": DATA | ENGINE | {"datasets", "overlay"},
     "certification": DATA | ENGINE | {"evaluation", "overlay", "version"},
     # use
+    "serving": DATA,
     "streaming": DATA
     | ENGINE
-    | {"capture", "tracking", "overlay", "sinks", "pipeline", "metrics", "settings", "version"},
+    | {"serving", "capture", "tracking", "events", "overlay", "sinks", "pipeline"}
+    | {"metrics", "settings", "version"},
     "bundled": DATA | ENGINE | {"models", "datasets", "training", "evaluation"},
     "jobs": DATA
     | ENGINE
-    | {"capture", "sinks", "streaming", "progress", "version"}
+    | {"capture", "events", "overlay", "records", "sinks", "streaming", "tracking", "progress", "version"}
     | {"models", "zoo", "export", "compile", "datasets", "training", "evaluation", "certification"},
     "cli": FILES
     | {"progress", "settings", "jobs", "streaming", "zoo", "compile", "certification"}
@@ -77,21 +81,27 @@ VENDORS: dict[str, set[str]] = {
     "threading": {"pipeline"},
     "torch": {"models", "export", "training", "datasets", "evaluation", "engines", "bundled"},
     "torchvision": {"models", "training", "datasets"},
-    "onnx": {"export", "compile"},
+    "onnx": {"export", "compile", "models"},
     "onnxruntime": {"engines", "compile", "export"},
     "openvino": {"engines"},
     "tensorrt": {"engines", "compile"},
     "cuda": {"engines"},
     "av": {"capture", "sinks", "jobs"},
     "yaml": {"settings", "datasets"},
-    "requests": {"zoo"},
+    "requests": {"zoo", "sinks"},
+    "paho": {"sinks"},
     "filelock": {"zoo", "training"},
+    "starlette": {"serving"},
+    "uvicorn": {"serving"},
+    "websockets": {"serving"},
+    "prometheus_client": {"serving"},
     "typer": {"cli"},
     "rich": {"cli"},
 }
 # Packages that a core installation lacks, or that one runtime needs: what imports them is imported late.
 MAY_BE_MISSING = {"torch", "torchvision", "onnx", "onnxscript", "tensorrt", "cuda", "openvino", "onnxruntime"}
-MAY_BE_MISSING |= {"pycocotools", "trackeval", "requests", "filelock"}
+MAY_BE_MISSING |= {"paho", "pycocotools", "trackeval", "requests", "filelock"}
+MAY_BE_MISSING |= {"starlette", "uvicorn", "websockets", "prometheus_client"}
 
 
 def name_of(path: Path) -> str:

@@ -25,7 +25,8 @@ def blocks(language):
 COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
 STREAMSEG = [line for line in COMMANDS if line.startswith("streamseg ")]
 # What a test machine lacks, or takes too long with, and what stands in for it.
-STAND_INS = {"rtsp://camera/stream": "a.mp4", "0": "b.mp4", "yolact_r50": "compact"}
+STAND_INS = {"rtsp://camera/stream": "a.mp4", "rtsp://gate/stream": "b.mp4", "0": "b.mp4"}
+STAND_INS |= {"yolact_r50": "yolact_lite", "127.0.0.1:8080": "127.0.0.1:0"}
 
 
 @pytest.fixture
@@ -41,6 +42,7 @@ def folder(tmp_path):
         container.mux(video.encode(None))
     for name in ("a.mp4", "b.mp4"):
         shutil.copy(tmp_path / "clip.mp4", tmp_path / name)
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
     (tmp_path / "engines").mkdir()
     (tmp_path / "parts" / "images").mkdir(parents=True)
     write_scenes(tmp_path / "parts" / "images", 2, (96, 160))
@@ -70,7 +72,7 @@ def test_the_way_from_published_weights_to_a_video(folder):
     torch = pytest.importorskip("torch", reason="needs the extra `models`")
     from streamseg.models.yolact.catalog import build_model
 
-    torch.save(build_model("compact").state_dict(), folder / "yolact_resnet50_54_800000.pth")
+    torch.save(build_model("yolact_lite").state_dict(), folder / "yolact_resnet50_54_800000.pth")
     lines = [c for c in STREAMSEG if "yolact" in c]
     assert [line.split()[1] for line in lines] == ["export", "run"]
     for line in lines:

@@ -85,7 +85,7 @@ def test_stretched_boxes_and_masks_in_frame_pixels() -> None:
 
 def test_of_one_object_under_two_names_the_surer_is_kept_if_asked() -> None:
     box = ROWS[0][0]
-    given = outputs([(box, 0.9, 0), (box, 0.8, 1), (box, 0.7, 0)])
+    given = outputs([(box, 0.9, 0), (box, 0.6, 1), (box, 0.5, 0)])
     given.masks[...] = 255
     assert alone(Segmenter(FakeEngine(info(), given)), frame(H, W)).class_id.tolist() == [0, 1, 0]
     single = Segmenter(FakeEngine(info(), given), double_iou=0.7)

@@ -1,4 +1,4 @@
-"""The photographs that `compact` is trained and measured on, and which of them are never trained on.
+"""The photographs that `shapes` is trained and measured on, and which of them are never trained on.
 
 Tested in tests/training/test_mixture.py.
 """

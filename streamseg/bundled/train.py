@@ -11,12 +11,12 @@ import os
 import sys
 from pathlib import Path
 
-from streamseg.bundled.compact import train_compact
+from streamseg.bundled.shapes import train_shapes
 from streamseg.errors import StreamsegError
 
 
 def main() -> int:
-    """Train `compact`; one line and an exit code when the data cannot be used."""
+    """Train `shapes`; one line and an exit code when the data cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m streamseg.bundled.train", description=main.__doc__)
     parser.add_argument(
         "--data", type=Path, required=True, help="folder with coco_train288, cats_feral, animals7, davis"
@@ -29,7 +29,7 @@ def main() -> int:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
-        train_compact(
+        train_shapes(
             options.data, options.out, options.minutes, options.processes, options.seed, options.weights
         )
     except StreamsegError as error:

@@ -48,11 +48,11 @@ def video_stream(container: InputContainer, name: str) -> av.VideoStream:
     videos = [s for s in container.streams.video if not _is_cover(s)]
     if not videos:
         kinds = ", ".join(sorted({s.type for s in container.streams}))
-        raise SourceError(f"{name}: no video in it" + (f", only {kinds}" if kinds else ""))
+        raise SourceError(f"{name}: no video in it" + (f", only {kinds}" if kinds else ""), "codec")
     best = container.streams.best("video")
     stream = best if best in videos else videos[0]
     if stream.codec_context is None:
-        raise SourceError(f"{name}: FFmpeg has no decoder for its video codec; convert it first")
+        raise SourceError(f"{name}: FFmpeg has no decoder for its video codec; convert it first", "codec")
     return stream
 
 

@@ -13,9 +13,10 @@ import av.error
 from av.container import InputContainer
 
 from streamseg.addresses import is_address, shown
+from streamseg.capture.connect import open_address
 from streamseg.capture.decode import BgrConverter, open_container, reason, video_stream
 from streamseg.capture.media_clock import MediaClock
-from streamseg.capture.network import Line, open_address, peers_of
+from streamseg.capture.network import Line, peers_of
 from streamseg.capture.source import Source, SourceOptions
 from streamseg.errors import CorruptSource, SourceError
 from streamseg.structures import Frame
@@ -201,7 +202,7 @@ def _open_file(path: Path, name: str) -> InputContainer:
         raise SourceError(f"{name}: no such file", "not_found")
     try:
         # The protocol is spelled out so that a colon in a file's name is not taken for one.
-        return open_container(f"file:{path}")
+        return open_container(f"file:{path}", options={"protocol_whitelist": "file,crypto,data"})
     except av.error.FFmpegError as error:
         why = f"{reason(error)}: not a video, or cut off before its index was written"
         raise SourceError(f"{name}: cannot be read ({why})") from error

@@ -1,20 +1,20 @@
-"""Streams behind an address: RTSP, HTTP and whatever else FFmpeg speaks."""
+"""Streams behind an address: RTSP, HTTP, HLS, UDP and what else is in `connect.SCHEMES`."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 
-import av
-import av.error
-from av.container import InputContainer
-
 from streamseg.addresses import shown
-from streamseg.capture.decode import BgrConverter, described, nameless, reason, video_stream
-from streamseg.capture.network import Line, open_address, peers_of
+from streamseg.capture.connect import checked_address, is_playlist, open_address
+from streamseg.capture.network import Line, peers_of
+from streamseg.capture.pacer import Pacer
+from streamseg.capture.playlist import NewestSegment, newest_segment
 from streamseg.capture.reconnect import Picture, ReconnectingSource
+from streamseg.capture.session import Session
 from streamseg.capture.source import SourceOptions
 from streamseg.errors import SourceError, SourceTimeout
+from streamseg.structures import UtcSource
 
 __all__ = ["LiveSource"]
 
@@ -25,26 +25,25 @@ _UNSTAMPED = frozenset({"jpeg_pipe", "mjpeg", "mpjpeg"})
 class LiveSource(ReconnectingSource):
     """Frames of a stream as fast as they come, over TCP unless asked otherwise; see ReconnectingSource.
 
-    Disconnected means: the connection broke, the stream ended, or no frame was decoded for
-    `read_timeout_s`, whatever else arrived. Nothing is queued here: packets are read as soon as the
-    frame before was taken.
+    Nothing is queued here: packets are read as soon as the frame before was taken. What comes in segments
+    (HLS) is given out at the pace of its timestamps.
     """
 
     def __init__(self, url: str, source_id: str, options: SourceOptions | None = None) -> None:
+        checked_address(url)
         self._url = url
         self._shown = shown(url)
         self._line: Line | None = None
-        self.damaged = 0
-        """Packets that could not be decoded."""
-        self._damage = ""
+        self._talking: Session | None = None
+        self._damaged_before = 0
+        self._played: str | None = None
+        """The newest segment when the last session of a playlist ended."""
         super().__init__(source_id, options or SourceOptions())
 
     def counters(self) -> dict[str, int]:
-        return {**super().counters(), "damaged": self.damaged}
-
-    def _undecoded(self) -> str:
-        """Why packets came and no frame, where that is so in this session."""
-        return f" though packets came: they cannot be decoded ({self._damage})" if self._damage else ""
+        """`damaged`: packets that could not be decoded."""
+        talking = self._talking
+        return {**super().counters(), "damaged": self._damaged_before + (talking.damaged if talking else 0)}
 
     def interrupt(self) -> None:
         super().interrupt()
@@ -59,51 +58,44 @@ class LiveSource(ReconnectingSource):
             line.close()
 
     def _talk(self, line: Line) -> Iterator[Picture]:
+        newest = self._newest()
+        if newest and newest.name == self._played:
+            raise SourceTimeout(f"{self._shown}: its playlist has not grown")
         with open_address(self._url, self._options, quick_start=True) as container:
             line.connected()
-            stream = video_stream(container, self._shown)
-            # Slices: 36 ms from camera to picture; frame threads hold a frame per thread (103 ms).
-            stream.thread_type = "SLICE"
-            self.fps = float(stream.average_rate) if stream.average_rate else self.fps
-            convert = BgrConverter()
-            stamped = container.format.name not in _UNSTAMPED
-            for picture in self._pictures_of(container, stream):
-                yield convert(picture), picture.time if stamped else time.monotonic()
+            session = Session(container, self._shown, self._options)
+            self._hear(session)
+            rate = session.stream.average_rate
+            self.fps = float(rate) if rate else self.fps
+            # A segment that came meanwhile: with which of the two it begins is not known.
+            told_ns = newest.utc_ns if newest and newest == self._newest() else None
+            yield from self._pictures(session, container.format.name, told_ns)
 
-    def _pictures_of(self, container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-        allowed = self._options.read_timeout_s
-        packets = container.demux(stream)
-        fresh = time.monotonic()
-        while not self._interrupted:
-            began = time.monotonic()
-            packet = self._read(packets)
-            waited = time.monotonic() - began
-            for picture in self._decoded(stream, packet):
-                self._damage = ""
-                yield picture
-                fresh = time.monotonic()
-            # At a timeout FFmpeg first hands out the frame that its parser was holding back, and only
-            # the next read fails: without looking at the wait, frozen sources took twice as long to notice.
-            if waited >= allowed or time.monotonic() - fresh > allowed:
-                raise SourceTimeout(f"{self._shown}: no frame for {allowed:g} s{self._undecoded()}")
-
-    def _read(self, packets: Iterator[av.Packet[av.VideoStream]]) -> av.Packet[av.VideoStream]:
+    def _pictures(self, session: Session, container: str, begins_ns: int | None) -> Iterator[Picture]:
+        """`begins_ns`: UTC of the first, where it is known."""
+        of_playlist = container == "hls"
+        pacer = Pacer(lambda: self._interrupted) if of_playlist else None
         try:
-            return next(packets)
-        except StopIteration:
-            raise SourceError(f"{self._shown}: the stream ended") from None
-        except (av.error.ExitError, av.error.TimeoutError) as error:
-            allowed = self._options.read_timeout_s
-            said = f"{self._shown}: no frame for {allowed:g} s{self._undecoded()}"
-            raise SourceTimeout(said) from nameless(error)
-        except av.error.FFmpegError as error:
-            raise SourceError(f"{self._shown}: connection lost ({reason(error)})") from nameless(error)
+            for image, frame in session.pictures():
+                if begins_ns is not None and frame.time is not None:
+                    session.tell(frame.time, begins_ns)
+                    begins_ns = None
+                if pacer and frame.time is not None:
+                    pacer.wait(frame.time)
+                if self._interrupted:
+                    return
+                stamp = time.monotonic() if container in _UNSTAMPED else frame.time
+                told_by: UtcSource = "program-date-time" if of_playlist else "prft"
+                yield Picture(image, stamp, session.utc_ns(frame), told_by)
+        except SourceError:
+            # Begun again, a playlist that has stopped would show its last segment for ever.
+            newest = self._newest()
+            self._played = newest.name if newest else None
+            raise
 
-    def _decoded(self, stream: av.VideoStream, packet: av.Packet[av.VideoStream]) -> list[av.VideoFrame]:
-        """Nothing for a damaged packet: on a network that is normal, the next key frame repairs it."""
-        try:
-            return stream.codec_context.decode(packet)
-        except av.error.FFmpegError as error:
-            self.damaged += 1
-            self._damage = f"{reason(error)}, codec {described(stream)}"
-            return []
+    def _newest(self) -> NewestSegment | None:
+        return newest_segment(self._url, self._options) if is_playlist(self._url) else None
+
+    def _hear(self, session: Session) -> None:
+        before, self._talking = self._talking, session
+        self._damaged_before += before.damaged if before else 0

@@ -1,61 +1,21 @@
-"""Opening addresses with FFmpeg, in time and with errors that say what is wrong; breaking off a read."""
+"""The TCP connections of a source, and breaking off a read."""
 
 from __future__ import annotations
 
 import os
 import socket
 import stat
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
-import av.error
-from av.container import InputContainer
+from streamseg.addresses import printable, shown
+from streamseg.capture.connect import DEFAULT_PORTS, checked_address
+from streamseg.errors import SourceError
 
-from streamseg.addresses import for_ffmpeg, printable, shown, split_address
-from streamseg.capture.decode import nameless, open_container, reason
-from streamseg.capture.source import SourceOptions
-from streamseg.errors import SourceError, SourceTimeout
-
-__all__ = ["Line", "Peer", "open_address", "peers_of"]
+__all__ = ["Line", "Peer", "peers_of"]
 
 Peer = tuple[str, int]
-
-_DEFAULT_PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "rtsp": 554, "rtsps": 322}
-
-# Time to the first frame .15 s; .95 s with FFmpeg's defaults (measured on RTSP, joining a running stream).
-_QUICK_START = {"fpsprobesize": "0", "analyzeduration": "100000", "probesize": "200000"}
-
-
-def open_address(url: str, options: SourceOptions, *, quick_start: bool = False) -> InputContainer:
-    """Connect; raises SourceTimeout or SourceError. A later read that waits longer than
-    `options.read_timeout_s` raises av.error.ExitError.
-
-    Connecting and finding out what is sent may each take `options.open_timeout_s`.
-    """
-    settings = dict(_QUICK_START) if quick_start else {}
-    if split_address(url).scheme.startswith("rtsp"):
-        settings["rtsp_transport"] = options.transport
-    allowed = options.open_timeout_s
-    began = time.monotonic()
-    try:
-        return open_container(for_ffmpeg(url), options=settings, timeout_s=(allowed, options.read_timeout_s))
-    except av.error.FFmpegError as error:
-        # FFmpeg's RTSP calls a reply that never came "invalid data".
-        if isinstance(error, av.error.TimeoutError) or time.monotonic() - began >= allowed:
-            raise SourceTimeout(f"{shown(url)}: no answer within {allowed:g} s") from nameless(error)
-        raise SourceError(f"{shown(url)}: cannot be opened ({_explained(error)})") from nameless(error)
-
-
-def _explained(error: av.error.FFmpegError) -> str:
-    if isinstance(error, av.error.ConnectionRefusedError):
-        return "connection refused: nothing is serving at this port"
-    if isinstance(error, av.error.HTTPUnauthorizedError):
-        return "user name and password wanted: scheme://USER:PASSWORD@host/…"
-    if isinstance(error, av.error.ProtocolNotFoundError):
-        return "FFmpeg does not know this scheme"
-    return reason(error)
 
 
 def peers_of(url: str) -> frozenset[Peer]:
@@ -64,13 +24,9 @@ def peers_of(url: str) -> frozenset[Peer]:
     Empty for schemes whose default port is not known here. Raises SourceError for what is no address, and for
     a name that is unknown.
     """
-    parts = split_address(url)
-    try:
-        parts.check()
-    except ValueError as error:
-        raise SourceError(f"{shown(url)}: not a valid address: {error}") from error
-    port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
-    if port is None or not parts.host:
+    parts = checked_address(url)
+    port = parts.port or DEFAULT_PORTS.get(parts.scheme)
+    if port is None or not parts.host or parts.scheme in ("udp", "rtp", "srtp"):
         return frozenset()
     try:
         found = socket.getaddrinfo(parts.host, port, type=socket.SOCK_STREAM)

@@ -5,59 +5,66 @@ Tested in tests/capture/test_live_source.py.
 
 from __future__ import annotations
 
-import random
 import time
 from abc import abstractmethod
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.capture.media_clock import MediaClock
+from streamseg.capture.retry import Backoff
 from streamseg.capture.source import Source, SourceOptions
+from streamseg.capture.utc_clock import UtcClock
 from streamseg.errors import SourceError
 from streamseg.source_state import SourceState, StateName
-from streamseg.structures import Frame
+from streamseg.structures import Frame, UtcSource
 
 __all__ = ["Picture", "ReconnectingSource"]
 
-Picture = tuple[NDArray[np.uint8], float | None]
-"""(H, W, 3) uint8 BGR, and the receiver's own timestamp in seconds, if it has one."""
-
-_FIRST_PAUSE_SECONDS = 0.25
 _NAP_SECONDS = 0.05
 _DEFAULT_FPS = 25.0
+
+
+class Picture(NamedTuple):
+    """What a session yields."""
+
+    image: NDArray[np.uint8]
+    """(H, W, 3) uint8 BGR."""
+    stamp: float | None
+    """The receiver's own timestamp in seconds, if it has one."""
+    utc_ns: int | None = None
+    """When it was captured, by the sender's clock, if it has told; nanoseconds since 1970."""
+    utc_from: UtcSource = "prft"
 
 
 class ReconnectingSource(Source):
     """Frames as they come, for ever; a session that breaks is followed by another.
 
-    The constructor waits for the first frame, and raises when it does not come (unless
-    `wait_for_source`). Later a lost session is tried again without limit, after pauses that double from
-    0.25 s to `max_backoff_s`, each shortened by up to a half at random so that many cameras behind one
-    switch do not come back in step. `state` tells. Media time starts at 0 and goes
-    on through an interruption by as much as the clock on the wall did. The size may change.
+    The constructor waits for the first frame, and raises when it does not come; with `wait_for_source` it
+    does not connect, the iteration does. Later a lost session is tried again without limit, after the pauses
+    of `Backoff`. `state` tells. Media time starts at 0 and goes on through an interruption by as much as the
+    clock on the wall did. The size may change.
     """
 
     def __init__(self, source_id: str, options: SourceOptions) -> None:
         super().__init__(source_id, live=True)
         self._options = options
         self._index = 0
-        self._failures = 0
+        self._backoff = Backoff(options.max_backoff_s)
+        self._pause_s = 0.0
         self._arrived_ns = 0
         self._state = SourceState("connecting", since_ns=time.monotonic_ns())
         self._clock: MediaClock | None = None
+        self._utc_clock = UtcClock()
         self._new_session = True
         self._session = self._connect()
         self._first: Picture | None = None
-        try:
+        if not options.wait_for_source:
             self._first = next(self._session, None)
-        except SourceError as error:
-            if not options.wait_for_source:
-                raise
-            self._lose(error)
         if self._first is not None:
-            self.size_hw = self._first[0].shape[0], self._first[0].shape[1]
+            self.size_hw = self._first.image.shape[0], self._first.image.shape[1]
 
     @abstractmethod
     def _connect(self) -> Iterator[Picture]:
@@ -66,13 +73,14 @@ class ReconnectingSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         while not self._interrupted:
-            if self._failures:
-                if not self._slept():
+            if self._pause_s:
+                if not self._slept(self._pause_s):
                     return
+                self._pause_s = 0.0
                 self._session = self._connect()
             try:
                 while (picture := self._next()) is not None:
-                    yield self._frame(*picture)
+                    yield self._frame(picture)
             except SourceError as error:
                 self._lose(error)
 
@@ -96,33 +104,34 @@ class ReconnectingSource(Source):
         was = self._state
         since_ns = time.monotonic_ns() if was.state == "live" else was.since_ns
         name: StateName = "reconnecting" if self._index else "connecting"
+        if was.state == "live":
+            self._backoff.lived((self._arrived_ns - was.since_ns) / 1e9)
+        self._pause_s = self._backoff.pause_s(error.reason)
         self._state = SourceState(name, error.reason, str(error), since_ns, was.reconnects)
-        self._failures += 1
         self._new_session = True
 
-    def _slept(self) -> bool:
-        """Pause before the next attempt; False when interrupted meanwhile."""
-        longest = min(_FIRST_PAUSE_SECONDS * 2 ** min(self._failures - 1, 20), self._options.max_backoff_s)
-        until = time.monotonic() + longest * random.uniform(0.5, 1.0)
+    def _slept(self, seconds: float) -> bool:
+        """False when interrupted meanwhile."""
+        until = time.monotonic() + seconds
         while not self._interrupted and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _NAP_SECONDS))
         return not self._interrupted
 
-    def _frame(self, image: NDArray[np.uint8], stamp: float | None) -> Frame:
+    def _frame(self, picture: Picture) -> Frame:
         captured_ns = time.monotonic_ns()
         if self._new_session:
             self._begin(captured_ns)
         self._arrived_ns = captured_ns
-        pts_seconds = self._media_clock().seconds(stamp)
+        pts_seconds = self._media_clock().seconds(picture.stamp)
         self.repaired_pts = self._media_clock().repaired
-        self.size_hw = image.shape[0], image.shape[1]
+        self.size_hw = picture.image.shape[0], picture.image.shape[1]
         index, self._index = self._index, self._index + 1
-        return Frame(image, index, pts_seconds, captured_ns, self.source_id)
+        utc = self._utc_clock.of(captured_ns, picture.utc_ns, picture.utc_from)
+        return Frame(picture.image, index, pts_seconds, captured_ns, self.source_id, *utc)
 
     def _begin(self, now_ns: int) -> None:
         """The first frame of a session: it is now that the source is back."""
         self._new_session = False
-        self._failures = 0
         self._media_clock().restart((now_ns - self._arrived_ns) / 1e9)
         self._arrived_ns = now_ns
         reconnects = self._state.reconnects + (self._index > 0)

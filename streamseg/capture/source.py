@@ -26,7 +26,9 @@ class SourceOptions:
     stall_s: float = 2.0
     """Live: no frame for so long means stalled; the connection is kept until `read_timeout_s`."""
     transport: Literal["tcp", "udp"] = "tcp"
-    """RTSP transport."""
+    """RTSP transport; rtsps:// is TCP under TLS."""
+    self_signed: bool = False
+    """https, rtsps, rtmps: accept any certificate, also one that nobody vouches for."""
     wait_for_source: bool = False
     """Live: keep trying when the first connection fails, instead of raising."""
     max_backoff_s: float = 10.0

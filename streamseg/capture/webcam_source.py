@@ -45,9 +45,12 @@ class WebcamSource(ReconnectingSource):
             while not self._interrupted:
                 delivered, image = camera.read()
                 if not delivered:
-                    raise SourceError(f"{self._shown}: unplugged, or no longer delivering frames")
+                    raise SourceError(
+                        f"{self._shown}: unplugged, or no longer delivering frames", "connection"
+                    )
                 stamp_ms = camera.get(cv2.CAP_PROP_POS_MSEC)
-                yield np.ascontiguousarray(image, np.uint8), stamp_ms / 1e3 if stamp_ms > 0 else None
+                stamp = stamp_ms / 1e3 if stamp_ms > 0 else None
+                yield Picture(np.ascontiguousarray(image, np.uint8), stamp)
         finally:
             camera.release()
 
@@ -57,7 +60,7 @@ def _opened(device: str, options: SourceOptions) -> cv2.VideoCapture:
     linux = sys.platform == "linux"
     path = Path(f"/dev/video{device}" if device.isdecimal() else device)
     if linux and not path.exists():
-        raise SourceError(f"{name}: {printable(path)} does not exist; {_present()}")
+        raise SourceError(f"{name}: {printable(path)} does not exist; {_present()}", "not_found")
     backend = cv2.CAP_V4L2 if linux else cv2.CAP_ANY
     camera = (
         cv2.VideoCapture(int(device), backend) if device.isdecimal() else cv2.VideoCapture(device, backend)
@@ -65,7 +68,8 @@ def _opened(device: str, options: SourceOptions) -> cv2.VideoCapture:
     if not camera.isOpened():
         raise SourceError(
             f"{name}: cannot be opened; another program may be using it, it may not be a camera, "
-            "or this user may not be in the group `video`"
+            "or this user may not be in the group `video`",
+            "connection",
         )
     if options.size_hw is not None:
         camera.set(cv2.CAP_PROP_FOURCC, _MJPG)

@@ -10,7 +10,22 @@ import traceback
 import typer
 
 from streamseg.addresses import printable
-from streamseg.cli import build, certify, data, demo, doctor, engines, eval, export, models, run, train
+from streamseg.cli import (
+    build,
+    certify,
+    convert,
+    data,
+    demo,
+    doctor,
+    engines,
+    eval,
+    eval_tracks,
+    export,
+    models,
+    run,
+    train,
+    zones,
+)
 from streamseg.cli.terminal import lines_printable
 from streamseg.cli.verbosity import is_debugging
 from streamseg.errors import ConfigError, StreamsegError
@@ -28,13 +43,16 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run")(run.run)
+app.command("zones")(zones.zones)
 app.command("demo")(demo.demo)
 app.command("export")(export.export)
 app.command("build")(build.build)
 app.command("certify")(certify.certify)
+app.command("convert")(convert.convert)
 app.add_typer(data.data, name="data")
 app.command("train")(train.train)
 app.command("eval")(eval.evaluate)
+app.command("eval-tracks")(eval_tracks.eval_tracks)
 app.command("engines")(engines.engines)
 app.add_typer(models.models, name="models")
 app.command("doctor")(doctor.doctor)

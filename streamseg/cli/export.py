@@ -19,7 +19,7 @@ __all__ = ["export"]
 
 def export(
     model: Annotated[
-        str, typer.Argument(help="A name of `streamseg models`, compact, or a streamseg checkpoint (.pth).")
+        str, typer.Argument(help="A name of `streamseg models` or a streamseg checkpoint (.pth).")
     ],
     output: Annotated[str, typer.Option("-o", "--output", help="The .onnx file to write.")],
     weights: Annotated[str | None, typer.Option(help="State_dict for MODEL (.pth); default: pulled.")] = None,

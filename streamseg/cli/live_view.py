@@ -52,20 +52,24 @@ def run_with_live_line(job: Job) -> int:
 class _Stderr(io.TextIOBase):
     """Standard error as long as it can be written: a full disk behind it is no reason to end a run."""
 
+    def __init__(self) -> None:
+        # As it is now: in a terminal rich's Live puts in its place what writes to the console, which is this.
+        self._stderr = sys.stderr
+
     def isatty(self) -> bool:
-        return sys.stderr.isatty()
+        return self._stderr.isatty()
 
     def fileno(self) -> int:
-        return sys.stderr.fileno()
+        return self._stderr.fileno()
 
     def write(self, text: str) -> int:
         try:
-            sys.stderr.write(text)
-            sys.stderr.flush()
+            self._stderr.write(text)
+            self._stderr.flush()
         except OSError:
             # What could not be written waits in the buffer, and would fail the process at its end.
             nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stderr.fileno())
+            os.dup2(nowhere, self._stderr.fileno())
             os.close(nowhere)
         return len(text)
 

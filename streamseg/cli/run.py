@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streamseg.cli.options import PRECISION_HELP, RUNTIME_HELP, CacheFolder
+from streamseg.cli.options import PRECISION_HELP, RUNTIME_HELP, CacheFolder, seconds_from_text
 from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
 
@@ -36,39 +36,64 @@ def run(
     precision: Annotated[str | None, option(PRECISION_HELP, "--precision")] = None,
     video: Annotated[str | None, option("Annotated video, .mp4 or .mkv.", "-o", "--output")] = None,
     jsonl: Annotated[str | None, option("JSON Lines, one per frame; - is stdout.", "--jsonl")] = None,
+    events: Annotated[str | None, option("Events as JSON Lines; - is stdout.", "--events")] = None,
+    publish: Annotated[
+        list[str] | None, option("Events to https://… or mqtt://broker/prefix.", "--publish")
+    ] = None,
     images: Annotated[str | None, option("Folder for annotated images.", "--images")] = None,
     show: Annotated[bool | None, option("Show a window; q closes it.", "--show")] = None,
     classes: Annotated[str | None, option("Only these classes: person,car.", "--classes")] = None,
     score: Annotated[float | None, option("Least score, 0 to 1; default 0.3.", "--score")] = None,
     max_frames: Annotated[int | None, option("Stop after so many frames.", "--max-frames")] = None,
     trail: Annotated[float | None, option("Trail behind each object, seconds.", "--trail")] = None,
+    effect: Annotated[
+        list[str] | None, option("highlight, blur, cutout …, of KIND[:class or #id][=VALUE].", "--effect")
+    ] = None,
     drop: Annotated[str | None, option("auto, oldest or never.", "--drop")] = None,
+    max_age: Annotated[
+        str | None, option("Live: no older result reaches an output; 150ms.", "--max-age")
+    ] = None,
     summary: Annotated[str | None, option("Write the summary as JSON; - is stdout.", "--summary")] = None,
     allow_failed: Annotated[
         bool | None, option("Run an engine that certify failed.", "--allow-failed-certificate")
     ] = None,
     rebuild: Annotated[bool | None, option("Rebuild an .engine made elsewhere.", "--rebuild")] = None,
+    serve: Annotated[str | None, option("Live page and HTTP API at HOST:PORT.", "--serve")] = None,
+    token_file: Annotated[
+        str | None, option("File with the token; wanted beyond this machine.", "--token-file")
+    ] = None,
     config: Annotated[str | None, option("YAML configuration; flags win over it.", "--config")] = None,
     verbose: Verbose = 0,
 ) -> None:
     """Outline and follow every object of a video, camera or stream."""
     from streamseg.cli.live_view import run_with_live_line
     from streamseg.jobs.run import build
-    from streamseg.streaming.config import load_config
+    from streamseg.streaming.config_file import ConfigFile
 
     more = {"cache": cache, "allow_failed_certificate": allow_failed, "rebuild": rebuild}
     flags = {
         "sources": sources or None,
         "engine": {"path": engine, "runtime": runtime, "precision": precision, **more},
-        "output": {"video": video, "jsonl": jsonl, "images": images, "show": show, "summary": summary},
-        "overlay": {"trail_seconds": trail},
+        "output": {
+            "video": video,
+            "jsonl": jsonl,
+            "events": events,
+            "publish": publish or None,
+            "images": images,
+            "show": show,
+            "summary": summary,
+        },
+        "overlay": {"trail_seconds": trail, "effects": effect or None},
         "classes": [name.strip() for name in classes.split(",")] if classes is not None else None,
         "score": score,
         "max_frames": max_frames,
         "drop": drop,
+        "serve": {"address": serve, "token_file": token_file},
+        "max_age_s": seconds_from_text("--max-age", max_age),
     }
+    file = ConfigFile(config, _given(flags))
     with shown_on_stderr() as watcher:
-        job = build(load_config(config, _given(flags)), watcher=watcher)
+        job = build(file.load(), watcher=watcher, file=file)
     raise typer.Exit(run_with_live_line(job))
 
 

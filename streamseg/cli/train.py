@@ -26,7 +26,7 @@ def option(help_text: str, *names: str, **more: Any) -> Any:
 def train(
     data: Annotated[Path, option("COCO .json, YOLO data.yaml, or a folder.", show_default=False)],
     out: Annotated[Path, option("Folder for all that is written.")] = Path("run"),
-    model: Annotated[str, option("compact, a YOLACT or a SOLOv2 (docs/train.md).")] = "compact",
+    model: Annotated[str, option("picodet_s, a YOLACT or a SOLOv2 (docs/train.md).")] = "picodet_s",
     val: Annotated[Path | None, option("Images to measure with; default: a tenth of DATA.")] = None,
     weights: Annotated[Path | None, option("Weights to start from: published, or your own.")] = None,
     epochs: Annotated[int | None, option("How often every image is seen.", show_default=False)] = None,

@@ -15,7 +15,7 @@ from pycocotools import mask as rle_codec
 
 from streamseg.errors import DatasetError
 
-__all__ = ["Annotation", "CocoDataset", "CocoImage", "LeftOut", "read_coco", "read_image"]
+__all__ = ["Annotation", "CocoDataset", "CocoImage", "LeftOut", "checked_rle", "read_coco", "read_image"]
 
 Polygon = NDArray[np.float32]
 LeftOut = Callable[[str], None]
@@ -167,7 +167,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _annotation(entry: Mapping[str, Any], class_name: str, size_hw: tuple[int, int]) -> Annotation:
     segmentation = entry["segmentation"]
-    rle = _compressed(segmentation, size_hw) if isinstance(segmentation, dict) else None
+    rle = checked_rle(segmentation, size_hw) if isinstance(segmentation, dict) else None
     polygons: tuple[Polygon, ...] = ()
     if rle is None:
         polygons = tuple(_polygon(flat) for flat in segmentation)
@@ -193,8 +193,11 @@ def _polygon(flat: list[float]) -> Polygon:
     return points.reshape(-1, 2)
 
 
-def _compressed(rle: Mapping[str, Any], size_hw: tuple[int, int]) -> Mapping[str, Any]:
-    """Check run lengths before C code reads them, and compress them."""
+def checked_rle(rle: Mapping[str, Any], size_hw: tuple[int, int]) -> Mapping[str, Any]:
+    """`rle`, COCO's run lengths of a picture of `size_hw`, compressed; checked before C code reads them.
+
+    Raises ValueError, KeyError, TypeError.
+    """
     if tuple(rle["size"]) != size_hw:
         raise ValueError(f"mask of size {rle['size']} in an image of {list(size_hw)}")
     counts = rle["counts"]

@@ -14,8 +14,11 @@ from streamseg.files import write_json
 __all__ = ["write_coco"]
 
 
-def write_coco(dataset: CocoDataset, path: Path) -> None:
-    """Write `dataset` to `path`, all of it or nothing; images are named by their absolute paths.
+def write_coco(
+    dataset: CocoDataset, path: Path, *, folder: Path | None = None, description: str = ""
+) -> None:
+    """Write `dataset` to `path`, all of it or nothing; images are named by their paths within `folder`, as
+    other programs expect it, or by their absolute paths. `description` says where it comes from.
 
     Raises DatasetError when it cannot be written.
     """
@@ -25,8 +28,9 @@ def write_coco(dataset: CocoDataset, path: Path) -> None:
         for image in dataset.images
         for annotation in image.annotations
     ]
-    content = {
-        "images": [_image(image) for image in dataset.images],
+    about = {"info": {"description": description}} if description else {}
+    content = about | {
+        "images": [_image(image, folder) for image in dataset.images],
         "categories": [{"id": number, "name": name} for name, number in ids.items()],
         "annotations": [entry | {"id": number} for number, entry in enumerate(annotations, start=1)],
     }
@@ -36,11 +40,11 @@ def write_coco(dataset: CocoDataset, path: Path) -> None:
         raise DatasetError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _image(image: CocoImage) -> dict[str, Any]:
+def _image(image: CocoImage, folder: Path | None) -> dict[str, Any]:
     height, width = image.size_hw
     return {
         "id": image.image_id,
-        "file_name": str(image.path.resolve()),
+        "file_name": image.path.relative_to(folder).as_posix() if folder else str(image.path.resolve()),
         "height": height,
         "width": width,
     }

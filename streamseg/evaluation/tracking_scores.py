@@ -26,9 +26,11 @@ class TrackedFrame:
     """(M, N) IoU, of boxes or of masks."""
 
 
-def tracking_scores(sequences: Mapping[str, Sequence[TrackedFrame]]) -> dict[str, float]:
+def tracking_scores(
+    sequences: Mapping[str, Sequence[TrackedFrame]], of_masks: bool = False
+) -> dict[str, float]:
     """HOTA, AssA, DetA (Luiten et al. 2021), MOTA and IDF1 in per cent and IDSW, the number of identity
-    switches, over all sequences by name."""
+    switches, over all sequences by name; `of_masks`: also sMOTSA (Voigtlaender et al. 2019)."""
     from trackeval.metrics import CLEAR, HOTA, Identity  # brings matplotlib: half a second
 
     metrics = [HOTA(), CLEAR({"PRINT_CONFIG": False}), Identity({"PRINT_CONFIG": False})]
@@ -40,6 +42,8 @@ def tracking_scores(sequences: Mapping[str, Sequence[TrackedFrame]]) -> dict[str
     hota, clear, identity = (m.combine_sequences(s) for m, s in zip(metrics, by_metric, strict=True))
     scores = {name: 100 * float(np.mean(hota[name])) for name in ("HOTA", "AssA", "DetA")}
     scores |= {"MOTA": 100 * float(clear["MOTA"]), "IDF1": 100 * float(identity["IDF1"])}
+    if of_masks:
+        scores["sMOTSA"] = 100 * float(clear["sMOTA"])
     return scores | {"IDSW": int(clear["IDSW"])}
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from streamseg.datasets.for_training import TrainingData, read_training_data
 from streamseg.datasets.write import write_coco
 from streamseg.engines.load import load_engine
+from streamseg.engines.locate import list_engines
 from streamseg.errors import ConfigError, TrainingError
 from streamseg.evaluation.checkpoint import copy_whole, mask_ap, write_samples
 from streamseg.jobs.evaluate import evaluate_on_data
@@ -39,7 +40,9 @@ MINUTES_PER_CHECK = 3.0
 LOG_EVERY = 10
 """Iterations."""
 SMALL_NETWORK_RATE, RATE = 1e-3, 2e-4
-"""Peak learning rates: of `compact`, and of the networks on ResNets and Darknet."""
+"""Peak learning rates: of `picodet_s` and `yolact_lite`, and of the networks on ResNets and Darknet."""
+BUNDLED = {"picodet_s": "compact"}
+"""Networks that start, without --weights, from those in a bundled engine."""
 MOST_WARMUP = 300
 
 
@@ -50,7 +53,7 @@ class TrainOptions:
     data: Path
     out: Path
     """Folder for all that the run writes."""
-    model: str = "compact"
+    model: str = "picodet_s"
     val: Path | None = None
     weights: Path | None = None
     epochs: int | None = None
@@ -136,7 +139,7 @@ def _train(
     options: TrainOptions, network: Network, data: TrainingData, place: Place, watcher: Watcher
 ) -> None:
     objective = make_objective(network, mixed=place.bfloat16)
-    began = start(network, options.weights)
+    began = start(network, options.weights or _bundled_weights(options.model))
     settings = _settings(options, network, data, began)
     recipe = replace(_recipe(options, network, data), soft_masks=objective.soft_masks)
     local = options.batch // place.ranks
@@ -155,6 +158,10 @@ def _train(
     train(objective, stream, settings, options.out / LAST, place, observer, identity)
 
 
+def _bundled_weights(model: str) -> Path | None:
+    return list_engines()[BUNDLED[model]] if model in BUNDLED else None
+
+
 def _prepare_folder(options: TrainOptions, data: TrainingData) -> None:
     try:
         (options.out / SAMPLES).mkdir(parents=True, exist_ok=True)
@@ -164,7 +171,7 @@ def _prepare_folder(options: TrainOptions, data: TrainingData) -> None:
 
 
 def _settings(options: TrainOptions, network: Network, data: TrainingData, began: Start) -> Settings:
-    small = network.config.name == "compact"
+    small = network.config.name in ("picodet_s", "yolact_lite")
     limits = Settings(
         seed=options.seed,
         schedule=options.schedule,

@@ -3,14 +3,26 @@
 No function makes an N × H × W array; each works inside the tight box of what is set.
 """
 
-from streamseg.masks.crops import Crop, compared_scale, crop_iou, mask_iou, tight_crops
+from streamseg.masks.crops import (
+    COMPARED_CELLS,
+    Crop,
+    compared_scale,
+    crop_iou,
+    mask_iou,
+    shared_cells,
+    tight_crops,
+)
+from streamseg.masks.decode import region_of_rle, runs_from_region, runs_from_rle
 from streamseg.masks.doubles import without_doubles
 from streamseg.masks.frame_masks import FrameMasks, area, full_frame, polygons, region, rle
 from streamseg.masks.regions import Region, contours, polygons_from_region
-from streamseg.masks.rle import Rle
+from streamseg.masks.rle import Rle, rles_from_runs
+from streamseg.masks.runs import Runs
+from streamseg.masks.shifted import shifted
 from streamseg.masks.soft import THRESHOLD, BoxGrids, Masks
 
 __all__ = [
+    "COMPARED_CELLS",
     "THRESHOLD",
     "BoxGrids",
     "Crop",
@@ -18,6 +30,7 @@ __all__ = [
     "Masks",
     "Region",
     "Rle",
+    "Runs",
     "area",
     "compared_scale",
     "contours",
@@ -27,7 +40,13 @@ __all__ = [
     "polygons",
     "polygons_from_region",
     "region",
+    "region_of_rle",
     "rle",
+    "rles_from_runs",
+    "runs_from_region",
+    "runs_from_rle",
+    "shared_cells",
+    "shifted",
     "tight_crops",
     "without_doubles",
 ]

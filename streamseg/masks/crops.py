@@ -16,7 +16,7 @@ from streamseg.masks.regions import Region, region_from_runs
 from streamseg.masks.runs import box_runs, runs_of
 from streamseg.masks.soft import THRESHOLD, BoxGrids, Masks
 
-__all__ = ["Crop", "compared_scale", "crop_iou", "mask_iou", "tight_crops"]
+__all__ = ["COMPARED_CELLS", "Crop", "compared_scale", "crop_iou", "mask_iou", "shared_cells", "tight_crops"]
 
 COMPARED_CELLS = 160
 """Cells along a frame's longer side for masks that share no grid. As fine as the grids of the one-stage
@@ -77,12 +77,17 @@ def crop_iou(a: Crop, b: Crop, shift_xy: tuple[float, float] = (0.0, 0.0)) -> fl
 
     The shift is where a tracker expects `a` to have gone. 0 when neither has a cell.
     """
+    inter = shared_cells(a, b, shift_xy)
+    return inter / (a.area + b.area - inter) if inter else 0.0
+
+
+def shared_cells(a: Crop, b: Crop, shift_xy: tuple[float, float] = (0.0, 0.0)) -> int:
+    """Cells that are set in `a`, moved by `shift_xy` cells rounded to whole ones, and in `b`."""
     dx = a.x0 + round(shift_xy[0]) - b.x0
     dy = a.y0 + round(shift_xy[1]) - b.y0
     part_a = a.bits[max(0, -dy) : max(0, b.bits.shape[0] - dy), max(0, -dx) : max(0, b.bits.shape[1] - dx)]
     part_b = b.bits[max(0, dy) : max(0, a.bits.shape[0] + dy), max(0, dx) : max(0, a.bits.shape[1] + dx)]
-    inter = int(np.count_nonzero(part_a & part_b))
-    return inter / (a.area + b.area - inter) if inter else 0.0
+    return int(np.count_nonzero(part_a & part_b))
 
 
 def mask_iou(a: Masks, i: int, b: Masks, j: int) -> float:

@@ -69,20 +69,21 @@ class FrameMasks:
         return FrameMasks, (self._masks, self._xyxy)  # what was made can be made again
 
     @cached_property
-    def _all_runs(self) -> list[Runs]:
+    def runs(self) -> list[Runs]:
+        """Column runs per instance, of which everything else is made."""
         return [runs_of(self._masks, self._xyxy, k) for k in range(len(self))]
 
     @cached_property
     def regions(self) -> list[Region]:
         """One region per instance, in the order of the instances; read, do not write."""
-        return [region_from_runs(runs) for runs in self._all_runs]
+        return [region_from_runs(runs) for runs in self.runs]
 
     @cached_property
     def rles(self) -> list[Rle]:
         """One COCO RLE per instance; needs no pixels, so it is cheap also without `regions`."""
-        return rles_from_runs(self._all_runs, self._masks.frame_hw)
+        return rles_from_runs(self.runs, self._masks.frame_hw)
 
     @cached_property
     def areas(self) -> list[int]:
         """Pixels per instance."""
-        return [area_from_runs(runs) for runs in self._all_runs]
+        return [area_from_runs(runs) for runs in self.runs]

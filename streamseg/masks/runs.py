@@ -54,6 +54,8 @@ def runs_of(masks: Masks, xyxy: NDArray[np.float32], k: int) -> Runs:
 
 
 def _input_runs(masks: Masks, scale_xy: tuple[float, float], xyxy: NDArray[np.float32], k: int) -> Runs:
+    if not math.isfinite(sum(xyxy[k].tolist())):
+        return _NO_RUNS
     (_, rows, columns), (scale_x, scale_y), (height, width) = masks.soft.shape, scale_xy, masks.frame_hw
     x_cells, y_cells = slice(0, columns), slice(0, rows)
     if masks.logit_slope is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from streamseg.errors import ConfigError
 from streamseg.models.picodet.config import PICODET_CONFIGS, picodet_resized
 from streamseg.models.picodet.network import PicoDet
 from streamseg.models.rtmdet.config import RTMDET_CONFIGS, rtmdet_resized
@@ -17,16 +18,23 @@ from streamseg.models.solo.solo import Solo
 from streamseg.models.yolact.catalog import CONFIGS, build_model
 from streamseg.models.yolact.yolact import Yolact
 
-__all__ = ["NETWORK_NAMES", "Network", "build_network"]
+__all__ = ["NETWORK_NAMES", "RENAMED", "Network", "build_network"]
 
 Network = Yolact | Solo | PicoDet | RtmDet
 NETWORK_NAMES = (*CONFIGS, *SOLO_CONFIGS, *PICODET_CONFIGS, *RTMDET_CONFIGS)
+RENAMED = {"compact": "yolact_lite"}
+"""Networks that files made before know by another name."""
 
 
 def build_network(
     name: str, classes: Sequence[str] | None = None, input_hw: tuple[int, int] | None = None
 ) -> Network:
     """A network with random weights; other classes or another input size as asked. Raises ConfigError."""
+    if name in RENAMED:
+        raise ConfigError(
+            f"model {name!r}: is an engine; its network is picodet_s, and the small YOLACT that was called so"
+            f" is {RENAMED[name]}"
+        )
     if name in PICODET_CONFIGS:
         small = PICODET_CONFIGS[name]
         if classes is not None:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from streamseg.masks import Region, contours
 from streamseg.overlay.labels import Labels, Style, style_for
 from streamseg.overlay.palette import Colour, colours_of
+from streamseg.overlay.shapes import draw_marks, label_marks
 from streamseg.overlay.tint import Tint
-from streamseg.overlay.trails import Point, Trails
-from streamseg.structures import Frame, Instances, Tracks
+from streamseg.overlay.trails import Trails, draw_trail
+from streamseg.structures import Frame, Instances, Mark, Tracks
 
 __all__ = ["Painter"]
 
@@ -23,8 +24,6 @@ _RAGGED = 6
 """Edges that a column of pixels crosses, on average, from which on a mask is ragged. A solid one crosses 2;
 lines around a ragged one cost by the segment, 7 ms for a whole 1280×720 frame of noise, edge pixels 1."""
 
-# Points of lines are given in sixteenths of a pixel.
-_SHIFT = 4
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
@@ -48,11 +47,12 @@ class Painter:
         class_names: Sequence[str],
         *,
         status: str = "",
+        marks: Sequence[Mark] = (),
     ) -> Image:
         """A new (H, W, 3) uint8 BGR picture: the frame with everything drawn on it.
 
-        `status` is a line for the top left corner. An instance without any pixel is shown by its box.
-        Raises ValueError when the arguments do not belong to one frame.
+        `status` is a line for the top left corner; `marks` are zones and lines. An instance without
+        any pixel is shown by its box. Raises ValueError when the arguments do not belong to one frame.
         """
         _check(frame, instances, tracks)
         canvas: Image = frame.image.copy()
@@ -67,7 +67,8 @@ class Painter:
             draw_outline(canvas, regions[k], instances.xyxy[k], colours[k], style)
         if self._trail_seconds > 0:
             self._draw_trails(canvas, frame, tracks, colours, style)
-        draw_labels(canvas, style, instances, tracks, class_names, colours, status)
+        draw_marks(canvas, marks, style)
+        draw_labels(canvas, style, instances, tracks, class_names, colours, status, marks)
         return canvas
 
     def _draw_trails(
@@ -77,7 +78,7 @@ class Painter:
         paths = trails.update(frame.pts_seconds, tracks)
         for track_id, colour in zip(tracks.id.tolist(), colours, strict=True):
             if track_id in paths:
-                _polyline(canvas, paths[track_id], colour, style.line)
+                draw_trail(canvas, paths[track_id], colour, style.line)
 
 
 def _check(frame: Frame, instances: Instances, tracks: Tracks) -> None:
@@ -115,12 +116,6 @@ def _draw_edge_pixels(canvas: Image, region: Region, colour: Colour, line: int) 
     cv2.copyTo(flat, cv2.subtract(bits, inner), canvas[y : y + h, x : x + w])
 
 
-def _polyline(canvas: Image, points: Sequence[Point], colour: Colour, line: int) -> None:
-    """A line through `points`, frame pixels from the corner of the first pixel."""
-    fixed = np.rint((np.array(points) - 0.5) * (1 << _SHIFT)).astype(np.int32)
-    cv2.polylines(canvas, [fixed], False, colour, line, cv2.LINE_AA, _SHIFT)
-
-
 def draw_labels(
     canvas: Image,
     style: Style,
@@ -129,11 +124,13 @@ def draw_labels(
     class_names: Sequence[str],
     colours: Sequence[Colour],
     status: str,
+    marks: Sequence[Mark] = (),
 ) -> None:
-    """Draw class, id and score by every instance, the highest scores placed first, and `status`."""
+    """Draw class, id and score by every instance, the highest scores placed first, `status` and `marks`."""
     labels = Labels(canvas, style)
     if status:
         labels.add_status(status)
+    label_marks(labels, marks)
     columns = (instances.score, instances.class_id, tracks.id, instances.xyxy)
     rows = zip(*(column.tolist() for column in columns), colours, strict=True)
     for score, class_id, track_id, box, colour in sorted(rows, key=lambda row: -row[0]):

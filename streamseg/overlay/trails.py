@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.overlay.palette import Colour
 from streamseg.structures import Tracks
 
-__all__ = ["Trails"]
+__all__ = ["Trails", "draw_trail"]
+
+# Points of lines are given in sixteenths of a pixel.
+_SHIFT = 4
 
 POINTS = 64
 """Most points kept per track, spread over the time that is shown."""
@@ -57,3 +66,9 @@ class Trails:
                 path.popleft()
             if not path:
                 del self._paths[track_id]
+
+
+def draw_trail(canvas: NDArray[np.uint8], points: Sequence[Point], colour: Colour, line: int) -> None:
+    """A line through `points`, frame pixels from the corner of the first pixel."""
+    fixed = np.rint((np.array(points) - 0.5) * (1 << _SHIFT)).astype(np.int32)
+    cv2.polylines(canvas, [fixed], False, colour, line, cv2.LINE_AA, _SHIFT)

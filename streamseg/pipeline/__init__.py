@@ -16,7 +16,9 @@ it, and what was already under way goes into the full channel, beyond its capaci
 and all other sources go on.
 
 Batches. A stage or sink takes up to `batch` of what is waiting, in turns, at most one of each channel
-before any gives a second, also several of one; it never waits for more. A channel's capacity bounds what one
+before any gives a second, also several of one. It never waits for more, unless it has a window: then until
+the batch is full, every input that is not silent (2 s) has brought something, or the window is over, counted
+from the first item and no longer than the busiest input takes for one. A channel's capacity bounds what one
 source can bring to a batch.
 
 Idle. When nothing waits (and the input has not ended), a stage that has `idle` is asked once to hand over

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar, get_args
+
+from streamseg.pipeline.gathering import Inflow
 
 __all__ = ["Channel", "ChannelStats", "LossCause", "Policy"]
 
@@ -77,6 +80,7 @@ class Channel(Generic[T]):
         self._aborted = False
         self._waiting = 0
         self._offered = self._taken = self._overrun = self._lost = 0
+        self._last_s = -math.inf
         self._depth_max = self._depth_sum = self._accepted = 0
         self._wait_put_s = self._wait_get_s = 0.0
 
@@ -96,6 +100,7 @@ class Channel(Generic[T]):
             if self._closed:
                 return False
             self._offered += 1
+            self._last_s = time.monotonic()
             if len(self._items) >= self.capacity and not self._aborted:
                 self._make_room()
             if self._aborted:
@@ -235,6 +240,10 @@ class Channel(Generic[T]):
         bell = self._bell
         if bell is not None:
             bell.set()
+
+    def _inflow(self) -> Inflow:
+        waiting = 0 if self.held_back else len(self._items)
+        return Inflow(self.name, waiting, self._offered, self._last_s)
 
     def _attach(self, bell: threading.Event) -> None:
         with self._lock:

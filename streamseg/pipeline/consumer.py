@@ -31,9 +31,10 @@ class Consumer(Worker):
         on_error: OnError,
         batch: int,
         stays_open: bool,
+        window_s: float = 0.0,
     ) -> None:
         super().__init__(name, factory, output, on_error)
-        self.reader: Reader[Any] = Reader((), batch, stays_open=stays_open)
+        self.reader: Reader[Any] = Reader((), batch, stays_open=stays_open, window_s=window_s)
         self._rested = True
 
     def next_items(self, part: Any, supervisor: Supervisor) -> list[Any]:
@@ -48,15 +49,16 @@ class Consumer(Worker):
             passed = reader.passed()
             for source in passed:
                 self._pass_on_end(part, supervisor, source)
-            items = reader.sweep()
+            gathering_s = reader.gathering_s()
+            items = [] if gathering_s else reader.sweep()
             if items:
                 self._rested = False
                 break
             if not passed:
                 if reader.at_end():
                     break
-                if self._rested:
-                    reader.wait()
+                if self._rested or gathering_s:
+                    reader.wait(gathering_s)
                     continue
                 self._rest(part, supervisor)
             worked_s += time.perf_counter() - busy
@@ -107,8 +109,9 @@ class StageWorker(Consumer):
         on_error: OnError,
         batch: int,
         stays_open: bool,
+        window_s: float = 0.0,
     ) -> None:
-        super().__init__(name, factory, output, on_error, batch, stays_open)
+        super().__init__(name, factory, output, on_error, batch, stays_open, window_s)
         self._can_idle = False
 
     def _work(self, part: Any, supervisor: Supervisor) -> Outcome:

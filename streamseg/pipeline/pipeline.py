@@ -85,16 +85,18 @@ class Pipeline:
         source_of: Callable[[B], str] | None = None,
         on_error: OnError = "abort",
         stays_open: bool = False,
+        window_s: float = 0.0,
     ) -> Output[B]:
         """Add a stage that takes up to `batch` items at a time, fairly from `inputs`; gives its output.
 
         `source_of`: the name of the source that a result comes from, for readers of one source
         (`Output.of`). `stays_open`: it goes on without inputs, until the pipeline stops or it is removed;
-        sources may come later. `on_error` as for a source, only that what is on its way to it is dropped;
-        sources whose items then reach no sink are stopped.
+        sources may come later. `window_s`: how long it may wait for a batch to fill. `on_error` as for a
+        source, only that what is on its way to it is dropped; sources whose items then reach no sink are
+        stopped.
         """
         output: Output[B] = Output(name, capacity, policy, source_of=source_of)
-        self._add(StageWorker(name, open_stage, output, on_error, batch, stays_open), inputs)
+        self._add(StageWorker(name, open_stage, output, on_error, batch, stays_open, window_s), inputs)
         return output
 
     def add_sink(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from streamseg.pipeline.channel import Channel
+from streamseg.pipeline.gathering import Gathering
 
 __all__ = ["Reader"]
 
@@ -21,8 +22,14 @@ class Reader(Generic[T]):
     """
 
     def __init__(
-        self, channels: Sequence[Channel[T]] = (), batch: int = 1, *, stays_open: bool = False
+        self,
+        channels: Sequence[Channel[T]] = (),
+        batch: int = 1,
+        *,
+        stays_open: bool = False,
+        window_s: float = 0.0,
     ) -> None:
+        """`window_s`: how long it may wait for a batch to fill; see `Gathering`."""
         if batch < 1:
             raise ValueError(f"batch is {batch}, must be at least 1")
         self.batch = batch
@@ -32,6 +39,7 @@ class Reader(Generic[T]):
         self._turn = -1
         self._lock = threading.Lock()
         self._bell = threading.Event()
+        self._gathering = Gathering(window_s) if window_s and batch > 1 else None
         for channel in channels:
             self.attach(channel)
 
@@ -60,22 +68,30 @@ class Reader(Generic[T]):
     def take(self) -> list[T]:
         """Wait until a channel has an item; up to `batch` of what is there, one per channel and round.
 
-        Does not wait for a batch to fill. The empty list means the end: every channel is closed and
-        drained, or aborted.
+        Waits for a batch to fill as long as `window_s` lets it. The empty list means the end: every channel
+        is closed and drained, or aborted.
         """
         while True:
             # Cleared before looking: whatever arrives after the look rings again.
             self.listen()
-            items = self.sweep()
+            left_s = self.gathering_s()
+            items = [] if left_s else self.sweep()
             if items or self.at_end():
                 return items
-            self.wait()
+            self.wait(left_s)
 
     # -- the same in steps, for a reader that has more to do than take -----------------------------
 
     def listen(self) -> None:
         """From now on anything new ends the next `wait`."""
         self._bell.clear()
+
+    def gathering_s(self) -> float:
+        """How long to wait for more before the next `sweep`; 0: not at all."""
+        if self._gathering is None:
+            return 0.0
+        inflows = [channel._inflow() for channel in self._channels if not channel.ended]
+        return self._gathering.left_s(inflows, self.batch)
 
     def sweep(self) -> list[T]:
         """What `take` would give, at once; empty when nothing can be taken."""
@@ -87,6 +103,8 @@ class Reader(Generic[T]):
             channel = channels[self._turn]
             got = not channel.held_back and channel._pop(items)
             empty_in_a_row = 0 if got else empty_in_a_row + 1
+        if items and self._gathering:
+            self._gathering.taken()
         return items
 
     def passed(self) -> list[str]:
@@ -99,10 +117,10 @@ class Reader(Generic[T]):
             self._over = not self._stays_open and all(channel.ended for channel in self._channels)
             return self._over
 
-    def wait(self) -> None:
-        """Until something has happened since `listen`."""
+    def wait(self, at_most_s: float = 0.0) -> None:
+        """Until something has happened since `listen`, or so long has passed; 0: without limit."""
         began = time.perf_counter()
-        self._bell.wait()
+        self._bell.wait(at_most_s or None)
         waited = time.perf_counter() - began
         for channel in self._channels:
             channel._note_wait(waited)

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from streamseg.structures import Result
 
-__all__ = ["Counts", "EndsRuns", "Sink", "canvas_of", "close_all", "counters_of"]
+__all__ = [
+    "Counts",
+    "EndsRuns",
+    "MissesNothing",
+    "Sink",
+    "canvas_of",
+    "close_all",
+    "counters_of",
+    "misses_nothing",
+]
 
 
 class Sink(Protocol):
@@ -39,11 +48,24 @@ class EndsRuns(Protocol):
 
 
 @runtime_checkable
+class MissesNothing(Protocol):
+    """A sink that gets every result, where others of a live source may lose some: it must be quick, as it
+    holds up its source."""
+
+    misses_nothing: bool
+
+
+@runtime_checkable
 class Counts(Protocol):
     """A sink that counts more than its frames."""
 
     def counters(self) -> dict[str, int]:
         """By name: `refitted`, `skipped`."""
+
+
+def misses_nothing(sink: Sink) -> bool:
+    """Whether it is to get every result."""
+    return isinstance(sink, MissesNothing) and sink.misses_nothing
 
 
 def counters_of(sink: Sink) -> dict[str, int]:

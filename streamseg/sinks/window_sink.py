@@ -17,7 +17,7 @@ from streamseg.sinks import window_viewer
 from streamseg.sinks.base import canvas_of
 from streamseg.structures import Result
 
-__all__ = ["WindowSink"]
+__all__ = ["WindowSink", "check_for_display"]
 
 _START_SECONDS = 30
 _END_SECONDS = 5
@@ -41,7 +41,7 @@ class WindowSink:
         self.skipped = 0
         """Frames not shown because the display was still busy."""
         self._viewer_is_free = False
-        _check_for_display()
+        check_for_display()
         # A file, not a pipe: Qt is talkative, and nobody reads along.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
         self._viewer = subprocess.Popen(
@@ -118,7 +118,7 @@ class WindowSink:
         return f"no window can be shown ({reasons[0] if reasons else 'no reason given'})"
 
 
-def _check_for_display() -> None:
+def check_for_display(cure: str = _CURE) -> None:
     """Raise SinkError where it is certain that no window can be opened, with a clearer cure than Qt's."""
     if not cv2.currentUIFramework():
         raise SinkError(
@@ -126,4 +126,4 @@ def _check_for_display() -> None:
             "pip uninstall opencv-python-headless, then pip install opencv-python"
         )
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
-        raise SinkError(f"window: no display ($DISPLAY is not set); {_CURE}")
+        raise SinkError(f"window: no display ($DISPLAY is not set); {cure}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from streamseg.pipeline.parts import StopPipeline
 from streamseg.sinks.base import EndsRuns, Sink
@@ -19,18 +20,26 @@ DRAIN_SECONDS = 10.0
 class Deliver:
     """One sink in its thread, whatever the number of its sources. A sink may wish the run to stop."""
 
-    def __init__(self, sink: Sink, meters: Mapping[str, SinkMeter]) -> None:
+    def __init__(
+        self, sink: Sink, meters: Mapping[str, SinkMeter], now_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
         """`meters` by the id of the source; sources may be added while it runs."""
         self._sink = sink
         self._meters = meters
+        self._now_ns = now_ns
 
     def process(self, items: list[Result]) -> None:
         for result in items:
-            self._sink.write(result)
-            age_ms = (time.monotonic_ns() - result.frame.captured_ns) / 1e6
-            self._meters[result.frame.source_id].add(age_ms)
+            meter = self._meters[result.frame.source_id]
+            if not meter.admits(self._age_ms(result)):
+                continue
+            self._sink.write(replace(result, recent_age_ms=meter.recent_age_ms(self._now_ns() / 1e9)))
+            meter.add(self._age_ms(result))
         if isinstance(self._sink, EndsRuns) and self._sink.stop_requested:
             raise StopPipeline(DRAIN_SECONDS)
+
+    def _age_ms(self, result: Result) -> float:
+        return (self._now_ns() - result.frame.captured_ns) / 1e6
 
     def close(self) -> None:
         self._sink.close()

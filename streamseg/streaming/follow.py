@@ -1,4 +1,4 @@
-"""Instances → results with ids: one tracker per source."""
+"""Instances → results with ids and events: one tracker and one watch per source."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from streamseg.events import EventsConfig, Watch
+from streamseg.events.marks import marks_of
+from streamseg.streaming.coast import Coast
 from streamseg.structures import Result, Segmented, Tracks
 from streamseg.tracking.config import TrackerConfig
 from streamseg.tracking.tracker import Tracker
@@ -29,15 +32,24 @@ class Follow:
         fps_of: Callable[[str], float | None] = lambda _: None,
         admit: Callable[[str], bool] = lambda _: True,
         note: Callable[[str, Tracker], None] = lambda _, tracker: None,
+        events: EventsConfig | None = None,
     ) -> None:
         """`config` None: no ids. `fps_of`: the nominal rate of a source, if known, by its id. `admit`, asked
-        for each frame by its source's id, says if it is still wanted; `note` is then told its tracker."""
+        for each frame by its source's id, says if it is still wanted; `note` is then told its tracker.
+        `events` are the rules."""
         self._class_names = class_names
         self._config = config
         self._fps_of = fps_of
         self._admit = admit
         self._note = note
         self._trackers: dict[str, Tracker] = {}
+        self._events = events
+        self._watches: dict[str, Watch] = {}
+        self._coast = Coast()
+
+    def use(self, config: TrackerConfig | None) -> None:
+        """From the next frame on; tracks of what scores enough go on. From any thread."""
+        self._config = config
 
     def process(self, items: list[Segmented]) -> Iterable[Result]:
         for item in items:
@@ -45,26 +57,61 @@ class Follow:
                 continue
             kept, tracks = self._followed(item)
             stamps = replace(item.stamps, track=time.monotonic_ns())
-            yield Result(
-                item.frame, kept.instances, tracks, self._class_names, stamps=stamps, stuff=kept.stuff
+            result = Result(
+                item.frame,
+                kept.instances,
+                tracks,
+                self._class_names,
+                stamps=stamps,
+                stuff=kept.stuff,
+                coasted=item.coasted,
             )
+            yield self._watched(result, self._events) if self._events else result
+
+    def _watched(self, result: Result, rules: EventsConfig) -> Result:
+        """With what the rules made of it."""
+        frame = result.frame
+        if frame.source_id not in self._watches:
+            self._watches[frame.source_id] = Watch(rules, frame.source_id, self._class_names)
+        watch = self._watches[frame.source_id]
+        events = watch.update(frame, result.instances, result.tracks)
+        return replace(result, events=events, marks=marks_of(watch.config, watch.state, frame.size_hw))
 
     def _followed(self, item: Segmented) -> tuple[Segmented, Tracks]:
         """`item` without what shall not be seen, and the tracks of what is left."""
-        frame, instances = item.frame, item.instances
-        if self._config is None:
+        frame, instances, config = item.frame, item.instances, self._config
+        if config is None:
             return item, Tracks.untracked(instances)
-        if frame.source_id not in self._trackers:
-            self._trackers[frame.source_id] = self._new_tracker(self._config, frame.source_id)
-        tracker = self._trackers[frame.source_id]
+        tracker = self._tracker_of(frame.source_id, config)
+        if item.coasted:
+            return self._coast.moved(item, tracker)
+        shown = self._shown(item, tracker, config)
+        self._coast.remember(*shown)
+        return shown
+
+    def _shown(self, item: Segmented, tracker: Tracker, config: TrackerConfig) -> tuple[Segmented, Tracks]:
+        frame, instances = item.frame, item.instances
+        raised = tracker.config.high_score < config.high_score
+        if tracker.config.high_score != config.high_score:
+            tracker.config = replace(tracker.config, high_score=config.high_score, low_score=config.low_score)
         tracks = tracker.update(instances, frame.pts_seconds)
         self._note(frame.source_id, tracker)
-        keep = (instances.score >= self._config.high_score) | (tracks.id >= 0)
+        item = replace(item, instances=(instances := tracker.voted(instances, tracks)))
+        strong = instances.score >= config.high_score
+        if raised:  # what would not begin a track any more must not live on by an older one
+            tracker.end(tracks.id[~strong])
+        keep = strong if raised else strong | (tracks.id >= 0)
         if keep.all():
             return item, tracks
         kept = np.flatnonzero(keep)
         stuff = item.stuff and item.stuff.select(kept, len(instances))
         return replace(item, instances=instances.select(kept), stuff=stuff), tracks.select(kept)
+
+    def _tracker_of(self, source_id: str, config: TrackerConfig) -> Tracker:
+        tracker = self._trackers.get(source_id)
+        if tracker is None:
+            tracker = self._trackers[source_id] = self._new_tracker(config, source_id)
+        return tracker
 
     def _new_tracker(self, config: TrackerConfig, source_id: str) -> Tracker:
         # Known, the rate is worth 2.4 HOTA where frames are dropped steadily (docs/tracking.md).
@@ -77,6 +124,9 @@ class Follow:
     def forget(self, source: str) -> None:
         """Free what was kept of a source that has ended."""
         self._trackers.pop(source, None)
+        self._watches.pop(source, None)
+        self._coast.forget(source)
 
     def close(self) -> None:
         self._trackers.clear()
+        self._watches.clear()

@@ -10,53 +10,54 @@ Every box has a thread of its own. Sources, and what belongs to one of them alon
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
-from streamseg.capture.open import SourceOptions, is_live, open_source
+from streamseg.capture.open import is_live, open_source
 from streamseg.capture.source import Source
 from streamseg.engine_contract import Engine, EngineInfo
-from streamseg.errors import ConfigError, SourceError, did_you_mean
-from streamseg.overlay.painter import Painter
+from streamseg.errors import ConfigError, SourceError, UnknownSource
 from streamseg.pipeline.channel import Policy
-from streamseg.pipeline.output import Output
+from streamseg.pipeline.output import Output, Tap
+from streamseg.pipeline.parts import SinkPart
 from streamseg.pipeline.pipeline import Pipeline
 from streamseg.pipeline.signals import stop_on_signals
 from streamseg.pipeline.worker import OnError
 from streamseg.segmenter import Segmenter
-from streamseg.sinks.base import Sink, close_all
+from streamseg.sinks.base import Sink, close_all, misses_nothing
 from streamseg.source_state import SourceState
+from streamseg.streaming.choice import choice_of, tracker_config
 from streamseg.streaming.config import RunConfig
 from streamseg.streaming.deliver import DRAIN_SECONDS, Deliver
 from streamseg.streaming.follow import Follow
 from streamseg.streaming.limited import Limited
 from streamseg.streaming.meter import SinkMeter, SourceMeter
-from streamseg.streaming.render import Render
+from streamseg.streaming.outputs import written_paths
+from streamseg.streaming.render import Render, painter_of
 from streamseg.streaming.segment import Segment
-from streamseg.structures import Frame, Result, Segmented
-from streamseg.tracking.config import TrackerConfig
+from streamseg.streaming.stream import Companion, Stream, check_names, contract_of, options_of
+from streamseg.structures import Frame, Result
 from streamseg.tracking.tracker import Tracker
 
-__all__ = ["Job", "Stream", "class_ids"]
+__all__ = ["Job"]
 
 LIVE_DEPTH = 1  # behind the mailbox of a live source a queue would only add age
+# Where results are moved past the engine, two come at once: what was moved right behind what was found.
+COASTED_DEPTH = 2
 LIVE_SINK_DEPTH = 4  # frames that a sink may fall behind for a moment without losing one
 FILE_DEPTH = 2
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Stream:
-    """What belongs to one source of a job."""
-
-    spec: str
-    sinks: tuple[Sink, ...]
-    meter: SourceMeter
-    sink_meters: Mapping[str, SinkMeter]
-    """By the name of the sink's part in the pipeline."""
+SURE_DEPTH = 8  # of a sink that must miss nothing; when it is full, its source waits
+PAGE = "page"  # the part that viewers see through; no output, so what it skips is not counted as lost
+LOOP = "results"  # the part that is the caller's own loop, if there is one
+LEAVING_SECONDS = 15.0  # for a source that is removed, to hand over what it captured
 
 
 class Job:
-    """One configured run: sources, engine, sinks and the pipeline between them. Use it once."""
+    """One configured run: sources, engine, sinks and the pipeline between them. Use it once.
+
+    While it runs, sources can be added and removed, and thresholds changed, by one thread at a time.
+    """
 
     def __init__(
         self,
@@ -66,9 +67,12 @@ class Job:
         open_engine: Callable[[], Engine],
         *,
         batch: int = 1,
+        page: Callable[[], SinkPart[Result]] | None = None,
+        shared: Sequence[Sink] = (),
     ) -> None:
         """`sinks` by source id, in the order of `config.sources`; the engine's thread calls `open_engine`.
-        `batch`: how many waiting frames, of one source or several, the engine gains by taking at once."""
+        `batch`: how many waiting frames, of one source or several, the engine gains by taking at once.
+        `page`: a part for viewers. `shared`: those of `sinks` that sources added later write into too."""
         self.config = config
         self.info = info
         self.streams: dict[str, Stream] = {}
@@ -76,20 +80,32 @@ class Job:
         self.runtime = "loading"
         self.refused: Mapping[str, int] = {}
         self.pipeline = Pipeline()
+        self.began_ns = time.monotonic_ns()
         self.seconds = 0.0
-        self._began_ns = time.monotonic_ns()
+        self.companions: list[Companion] = []
+        self.address: str | None = None  # of its live page
+        self.shared = tuple(shared)
+        self.finished: deque[str] = deque(maxlen=1000)  # outputs of sources that were removed
         self._open_engine = open_engine
-        self._class_ids = class_ids(config.classes, info.classes)
+        self._choice = choice_of(config, self.info)
+        self._segment: Segment | None = None
+        self._follow: Follow | None = None
+        self._page = page
         self._batch = batch
         self._limits: dict[str, Limited] = {}
         self._parts: dict[Sink, str] = {}
         self._unopened: set[Sink] = set()
         self._sink_meters: dict[str, dict[str, SinkMeter]] = {}
-        self._live = any(self._drops(spec) for spec in config.sources)
-        self._several = len(config.sources) > 1
+        # What begins without a source waits for cameras.
+        self._live = any(self._drops(spec) for spec in config.sources) or not config.sources
+        # A live run that can be given sources goes on without any; one over files ends with them.
+        self._stays_open = page is not None and self._live and not config.max_frames
+        self._several = len(config.sources) > 1 or self._stays_open
         # Of one camera that is off the user is told at once; of many, one must not be lost for ever.
-        self._waits = sum(map(is_live, config.sources)) > 1
+        self._waits = sum(map(is_live, config.sources)) > 1 or self._stays_open
+        self._followed: Output[Result]
         self._rendered: dict[str, Output[Result]] = {}
+        check_names(config.capture.per_source, sinks)
         self._connect(dict(zip(sinks, config.sources, strict=True)), sinks, batch)
 
     # -- what runs ---------------------------------------------------------------------------------
@@ -100,13 +116,8 @@ class Job:
         The first failure, of a part or of `on_refresh`, is raised when every output is finished. Signals are
         handled only when called from the main thread.
         """
-        began = time.monotonic()
-        try:
-            with stop_on_signals(self.pipeline, DRAIN_SECONDS) as caught:
-                self.pipeline.run(on_refresh, refresh_seconds)
-        finally:
-            self.seconds = time.monotonic() - began
-            self.close()
+        with self._accompanied(), stop_on_signals(self.pipeline, DRAIN_SECONDS) as caught:
+            self.pipeline.run(on_refresh, refresh_seconds)
         return caught.exit_code or 0
 
     def results(self) -> Generator[Result, None, None]:
@@ -114,19 +125,91 @@ class Job:
 
         Leaving the loop early ends the run; its outputs hold what the loop has seen, and are finished.
         """
-        began = time.monotonic()
-        try:
+        with self._accompanied():
             yield from self.pipeline.results(list(self._rendered.values()), drain_s=DRAIN_SECONDS)
-        finally:
-            self.seconds = time.monotonic() - began
-            self.close()
+
+    @contextmanager
+    def _accompanied(self) -> Iterator[None]:
+        with ExitStack() as ending:
+            ending.callback(self.close)
+            began = time.monotonic()
+            self.began_ns = time.monotonic_ns()
+            for companion in self.companions:
+                companion.start()
+            try:
+                yield
+            finally:
+                self.seconds = time.monotonic() - began
 
     def close(self) -> None:
         """End it and finish its outputs, whether it ran or not. Idempotent. Raises SinkError."""
-        self.pipeline.close()
-        # The pipeline closes what its threads were given; the rest has nobody else.
-        unopened, self._unopened = self._unopened, set()
-        close_all(unopened)
+        with ExitStack() as ending:
+            for companion in self.companions:
+                ending.callback(companion.stop)
+            self.pipeline.close()
+            # The pipeline closes what its threads were given; the rest has nobody else.
+            unopened, self._unopened = self._unopened, set()
+            close_all(unopened)
+
+    # -- changes while it runs ---------------------------------------------------------------------
+
+    def add_source(self, source_id: str, spec: str, own: Sequence[Sink]) -> None:
+        """Add a source; it writes into the sinks `own` and those that are shared.
+
+        What it raises itself, later, is a failure of that source alone. Raises RuntimeError when the run is
+        ending; everything is then as it was.
+        """
+        sinks = [*own, *self.shared]
+        frames = self._add_source(source_id, spec, self._batch)
+        try:
+            self._add_render(source_id, spec, sinks, self._followed)
+            output = self._rendered[source_id]
+            for sink in sinks:
+                if sink in own:
+                    self._add_sink(sink, self._parts[sink])
+                else:
+                    self.pipeline.attach(self._parts[sink], [self._input_of(sink, source_id)])
+            self._show([output])
+            if LOOP in self.pipeline:
+                self.pipeline.attach(LOOP, [output])
+            self.pipeline.attach("segment", [frames])
+        except BaseException:
+            self.remove_source(source_id)
+            raise
+
+    def remove_source(self, source_id: str) -> None:
+        """What it has captured reaches its outputs, which are finished. Raises UnknownSource, and
+        ConfigError when that takes longer than LEAVING_SECONDS."""
+        if source_id not in self.pipeline:
+            raise UnknownSource(source_id, self.streams)
+        if not self.pipeline.remove(source_id, timeout=LEAVING_SECONDS):
+            raise ConfigError(f"{source_id}: still handing over its last frames; try again")
+        left = self.streams[source_id]
+        self.streams = {i: stream for i, stream in self.streams.items() if i != source_id}
+        own = [sink for sink in left.sinks if sink not in self.shared]
+        self.finished.extend(written_paths(own))
+        for sink in own:
+            self._parts.pop(sink, None)
+        self.sources.pop(source_id, None)
+        self._limits.pop(source_id, None)
+        self._rendered.pop(source_id, None)
+        for part, meters in list(self._sink_meters.items()):
+            if meters.pop(source_id, None) and not meters and part not in self.pipeline:
+                del self._sink_meters[part]
+
+    def arrange(self, order: Sequence[str]) -> None:
+        """List the sources in this order."""
+        self.streams = {source_id: self.streams[source_id] for source_id in order}
+
+    def choose(self, config: RunConfig) -> None:
+        """Show other instances from now on: `score`, `double_iou` and `classes` of `config`. Raises
+        ConfigError, and nothing has changed."""
+        self._choice = choice_of(config, self.info)
+        self.config = config
+        if self._segment:
+            self._segment.use(self._choice)
+        if self._follow:
+            self._follow.use(tracker_config(self.config))
 
     @property
     def sinks(self) -> tuple[Sink, ...]:
@@ -137,7 +220,7 @@ class Job:
         """How a source is doing now; from any thread, also before the run and after it. Raises KeyError."""
         self.streams[source_id]
         source = self.sources.get(source_id)
-        state = source.state if source else SourceState("connecting", since_ns=self._began_ns)
+        state = source.state if source else SourceState("connecting", since_ns=self.began_ns)
         ended_ns = self.pipeline.ended_ns(source_id) if source_id in self.pipeline else None
         if ended_ns is None:
             return state
@@ -158,21 +241,35 @@ class Job:
             batch=batch,
             capacity=depth,
             policy="block",
-            source_of=_source_of_segmented,
+            source_of=lambda item: item.frame.source_id,
+            stays_open=self._stays_open,
+            window_s=self.config.engine.batch_window_s,
         )
-        followed = self.pipeline.add_stage(
+        self._followed = self.pipeline.add_stage(
             "track",
             self._open_follow,
             [segmented],
             batch=batch,
             capacity=depth,
             policy="block",
-            source_of=_source_of_result,
+            source_of=lambda item: item.frame.source_id,
+            stays_open=self._stays_open,
         )
         for source_id, spec in specs.items():
-            self._add_render(source_id, spec, sinks[source_id], followed)
+            self._add_render(source_id, spec, sinks[source_id], self._followed)
+        for sink in self.shared:
+            self._part_of(sink, "")
         for sink, name in self._parts.items():
             self._add_sink(sink, name)
+        if self._page:
+            stays = self._stays_open
+            self.pipeline.add_sink(PAGE, self._page, [], on_error="isolate", stays_open=stays)
+            self._show(list(self._rendered.values()))
+
+    def _show(self, outputs: Sequence[Output[Result]]) -> None:
+        """Let the page see them: the newest result of each, holding up nobody."""
+        if self._page:
+            self.pipeline.attach(PAGE, [output.tap(capacity=1, policy="drop_oldest") for output in outputs])
 
     def _add_source(self, source_id: str, spec: str, batch: int) -> Output[Frame]:
         drops = self._drops(spec)
@@ -188,20 +285,27 @@ class Job:
 
     def _add_render(self, source_id: str, spec: str, sinks: Sequence[Sink], followed: Output[Result]) -> None:
         names = [self._part_of(sink, source_id) for sink in sinks]
-        stream = Stream(spec, tuple(sinks), SourceMeter(), {name: SinkMeter() for name in names})
-        self.streams[source_id] = stream
+        promised_s = self.config.max_age_s if self._drops(spec) else None
+        meters = {
+            name: SinkMeter(None if misses_nothing(sink) else promised_s)
+            for name, sink in zip(names, sinks, strict=True)
+        }
+        stream = Stream(spec, tuple(sinks), SourceMeter(), meters, time.monotonic_ns())
+        self.streams = {**self.streams, source_id: stream}
         for name in names:
             self._sink_meters[name][source_id] = stream.sink_meters[name]
         needs_canvas = any(sink.needs_canvas for sink in sinks)
         policy = self._policy(spec)
+        live_depth = LIVE_DEPTH if promised_s is None else COASTED_DEPTH
+        depth = FILE_DEPTH if policy == "block" else live_depth
         self._rendered[source_id] = self.pipeline.add_stage(
             f"render {source_id}",
             lambda: Render(
-                Painter(self.config.overlay.trail_seconds) if needs_canvas else None,
+                painter_of(self.config.overlay) if needs_canvas else None,
                 stream.meter,
                 status_line=self.config.overlay.status,
             ),
-            [followed.of(source_id, capacity=LIVE_DEPTH if policy != "block" else FILE_DEPTH, policy=policy)],
+            [followed.of(source_id, capacity=depth, policy=policy)],
             capacity=LIVE_SINK_DEPTH if policy != "block" else FILE_DEPTH,
             policy=policy,
             on_error=self._on_error(),
@@ -214,8 +318,16 @@ class Job:
             self._unopened.discard(sink)
             return Deliver(sink, meters)
 
-        outputs = [self._rendered[source_id] for source_id in meters]
-        self.pipeline.add_sink(name, opened, outputs, on_error=self._on_error())
+        inputs = [self._input_of(sink, source_id) for source_id in meters]
+        stays = self._stays_open and sink in self.shared
+        self.pipeline.add_sink(name, opened, inputs, on_error=self._on_error(), stays_open=stays)
+
+    def _input_of(self, sink: Sink, source_id: str) -> Output[Result] | Tap[Result]:
+        """What a sink reads of one source."""
+        if misses_nothing(sink):
+            # Before the places where frames of a live source may be dropped.
+            return self._followed.of(source_id, capacity=SURE_DEPTH, policy="block")
+        return self._rendered[source_id]
 
     def _part_of(self, sink: Sink, source_id: str) -> str:
         """The name of the part that writes into `sink`: `video cam1`, or `jsonl` when sources share it."""
@@ -241,17 +353,7 @@ class Job:
         return self.config.drop == "oldest" or (self.config.drop == "auto" and is_live(spec))
 
     def _open_source(self, source_id: str, spec: str) -> Source | Limited:
-        asked = self.config.capture
-        options = SourceOptions(
-            open_timeout_s=asked.open_timeout_s,
-            read_timeout_s=asked.read_timeout_s,
-            stall_s=asked.stall_s,
-            transport=asked.transport,
-            wait_for_source=self._waits if asked.wait_for_source is None else asked.wait_for_source,
-            max_backoff_s=asked.max_backoff_s,
-            size_hw=(asked.size[1], asked.size[0]) if asked.size else None,
-            fps=asked.fps,
-        )
+        options = options_of(self.config.capture.of(source_id), waits=self._waits)
         source = self.sources[source_id] = open_source(spec, source_id, options)
         if not self.config.max_frames:
             return source
@@ -262,58 +364,29 @@ class Job:
     def _open_segment(self) -> Segment:
         engine = self._open_engine()
         self.runtime = engine.runtime
-        tracker = self._tracker_config()
-        least = tracker.low_score if tracker else self.config.score
-        segmenter = Segmenter(
-            engine,
-            score=least,
-            classes=self._class_ids,
-            max_batch=self._batch,
-            double_iou=self.config.double_iou,
-        )
+        segmenter = Segmenter(engine, max_batch=self._batch)
         self.refused = segmenter.refused
-        return Segment(segmenter, overlap=not self._live)
+        contract = contract_of(self.config, lambda i: self.streams[i]) if self._live else None
+        self._segment = Segment(segmenter, overlap=not self._live, contract=contract)
+        self._segment.use(self._choice)
+        return self._segment
 
     def _open_follow(self) -> Follow:
-        return Follow(
+        self._follow = Follow(
             self.info.classes,
-            self._tracker_config(),
+            tracker_config(self.config),
             lambda i: self.sources[i].fps,
             self._admit,
             self._note_rejected,
+            self.config.events,
         )
+        self._follow.use(tracker_config(self.config))  # it may have changed while this one was unknown
+        return self._follow
 
     def _admit(self, source_id: str) -> bool:
         return source_id not in self._limits or self._limits[source_id].admit()
 
     def _note_rejected(self, source_id: str, tracker: Tracker) -> None:
         counts = {"rejected_frames": tracker.rejected_frames, "rejected_boxes": tracker.rejected_boxes}
-        self.streams[source_id].meter.rejected = counts
-
-    def _tracker_config(self) -> TrackerConfig | None:
-        asked = self.config.track
-        if not asked.enabled:
-            return None
-        config = TrackerConfig.for_score_threshold(self.config.score)
-        return replace(config, lost_seconds=asked.lost_seconds) if asked.lost_seconds else config
-
-
-def _source_of_segmented(item: Segmented) -> str:
-    return item.frame.source_id
-
-
-def _source_of_result(item: Result) -> str:
-    return item.frame.source_id
-
-
-def class_ids(names: tuple[str, ...] | None, known: tuple[str, ...]) -> frozenset[int] | None:
-    """The ids of the classes called `names` among `known`; None for all. Raises ConfigError."""
-    if names is None:
-        return None
-    for name in names:
-        if name not in known:
-            listing = ", ".join(known) if len(known) <= 20 else f"{len(known)} classes, see streamseg engines"
-            hint = did_you_mean(name, known)
-            aside = f" ({hint})" if hint else ""
-            raise ConfigError(f"classes: the engine has no class {name!r}{aside}; it has {listing}")
-    return frozenset(known.index(name) for name in names)
+        if source_id in self.streams:
+            self.streams[source_id].meter.rejected = counts

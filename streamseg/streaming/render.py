@@ -12,17 +12,19 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg.overlay.effects import Effects
 from streamseg.overlay.painter import Painter
+from streamseg.streaming.config import OverlayConfig
 from streamseg.streaming.meter import SourceMeter
 from streamseg.structures import Result
 
-__all__ = ["Render"]
+__all__ = ["Render", "painter_of"]
 
 
 class Render:
     """The overlay of one source."""
 
-    def __init__(self, painter: Painter | None, meter: SourceMeter, *, status_line: bool) -> None:
+    def __init__(self, painter: Painter | Effects | None, meter: SourceMeter, *, status_line: bool) -> None:
         """`painter` None: no sink needs a picture, results only pass."""
         self._painter = painter
         self._meter = meter
@@ -36,12 +38,24 @@ class Render:
             self._meter.rendered(drawn)
             yield drawn
 
-    def _canvas(self, result: Result, painter: Painter) -> NDArray[np.uint8]:
+    def _canvas(self, result: Result, painter: Painter | Effects) -> NDArray[np.uint8]:
         fps = self._meter.rate.recent_per_second()
         status = f"{fps:.1f} fps  age {result.age_ms('track'):.0f} ms" if self._status_line else ""
-        return painter.draw(result.frame, result.instances, result.tracks, result.class_names, status=status)
+        return painter.draw(
+            result.frame,
+            result.instances,
+            result.tracks,
+            result.class_names,
+            status=status,
+            marks=result.marks,
+        )
 
     def drain(self) -> Iterable[Result]:
         return ()
 
     def close(self) -> None: ...
+
+
+def painter_of(asked: OverlayConfig) -> Painter | Effects:
+    """What draws for one source."""
+    return Effects(asked.effect_specs) if asked.effects else Painter(asked.trail_seconds)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,15 @@ from typing import Any
 from streamseg.addresses import printable, shown
 from streamseg.engines.cards import bundled_card
 from streamseg.files import write_failure, write_json
-from streamseg.metrics import LatencyQuantiles, RecentQuantiles
-from streamseg.pipeline.channel import ChannelStats
+from streamseg.metrics import LatencyQuantiles
 from streamseg.sinks.base import counters_of
+from streamseg.streaming.counts import Links, counts_of, recent_ages
 from streamseg.streaming.job import Job
-from streamseg.streaming.meter import ages_of
+from streamseg.streaming.meter import ages_of, timely
 from streamseg.streaming.outputs import written_paths
 from streamseg.version import __version__
 
 __all__ = ["headline", "status_line", "summary", "write_summary"]
-
-Links = Callable[[str], Mapping[str, ChannelStats]]
-"""Of a part, its channels; each is read once a refresh, however many sources share the part."""
 
 
 def headline(job: Job) -> str:
@@ -40,6 +37,8 @@ def headline(job: Job) -> str:
             f"bundled, mask AP {100 * card['mask_ap']:.1f} on {card['images']} images it never saw; "
             "for a stronger engine: streamseg export, then --engine FILE.onnx"
         )
+    if job.address:
+        lines.append(f"live page {job.address}")
     return "\n".join(lines)
 
 
@@ -55,11 +54,12 @@ def _source_line(job: Job, source_id: str, links: Links, failures: Mapping[str, 
     if failed := failures.get(f"source {source_id!r}"):
         return f"{name}: stopped: {failed}"
     stream = job.streams[source_id]
-    counts = _counts(job, source_id, links)
-    recent = RecentQuantiles.merged(meter.recent for meter in stream.sink_meters.values()).snapshot()
+    counts = counts_of(job, source_id, links)
+    recent = recent_ages(job, source_id)
     line = (
         f"{name}: {counts['delivered']} frames, {stream.meter.rate.recent_per_second():.1f} fps, "
-        f"age {recent['p50_ms']:.0f} ms (p99 {recent['p99_ms']:.0f}), {counts['overrun']} dropped, "
+        f"age {recent['p50_ms']:.0f} ms (p95 {recent['p95_ms']:.0f}, p99 {recent['p99_ms']:.0f}), "
+        f"{counts['overrun'] + counts['too_old']} dropped, "
         f"{job.runtime}"
     )
     broken = [part for part in stream.sink_meters if f"sink {part!r}" in failures]
@@ -74,30 +74,13 @@ def _source_line(job: Job, source_id: str, links: Links, failures: Mapping[str, 
     return line
 
 
-def _counts(job: Job, source_id: str, links: Links) -> dict[str, int]:
-    """Frames captured; delivered, to the sink that got fewest; and lost on the way: `overrun` where the next
-    part was slower, `unfinished` at the end."""
-    mailbox = links("segment")[f"{source_id} → segment"]
-    meters = job.streams[source_id].sink_meters
-    part = min(meters, key=lambda name: meters[name].written.value)
-    delivered = meters[part].written.value
-    behind = [*links(f"render {source_id}").values(), links(part)[f"render {source_id} → {part}"]]
-    overrun = mailbox.overrun + sum(stats.overrun for stats in behind)
-    return {
-        "captured": mailbox.offered,
-        "delivered": delivered,
-        "overrun": overrun,
-        "unfinished": mailbox.offered - overrun - delivered,
-    }
-
-
 def summary(job: Job) -> dict[str, Any]:
     """Plain numbers of the whole run, ready for JSON. Times in milliseconds unless named otherwise."""
     links = cache(job.pipeline.channel_stats)
     streams = job.streams.values()
     ages = ages_of(
         (stream.meter for stream in streams),
-        (meter for stream in streams for meter in stream.sink_meters.values()),
+        (meter for stream in streams for meter in timely(stream.sink_meters.values())),
     )
     return {
         "streamseg": __version__,
@@ -112,12 +95,12 @@ def summary(job: Job) -> dict[str, Any]:
         "sources": {source_id: _source_summary(job, source_id, links) for source_id in job.streams},
         "age_ms": {stage: quantiles.snapshot() for stage, quantiles in ages.items()},
         "pipeline": job.pipeline.snapshot(),
-        "outputs": written_paths(job.sinks),
+        "outputs": [*job.finished, *written_paths(job.sinks)],
     }
 
 
 def _source_summary(job: Job, source_id: str, links: Links) -> dict[str, Any]:
-    counts = _counts(job, source_id, links)
+    counts = counts_of(job, source_id, links)
     stream = job.streams[source_id]
     return {
         "spec": shown(stream.spec),
@@ -125,7 +108,8 @@ def _source_summary(job: Job, source_id: str, links: Links) -> dict[str, Any]:
         "delivered": counts.pop("delivered"),
         "dropped": counts,
         "fps": round(stream.meter.rate.per_second, 3),
-        "age_ms": LatencyQuantiles.merged(m.ages for m in stream.sink_meters.values()).snapshot(),
+        "age_ms": LatencyQuantiles.merged(m.ages for m in timely(stream.sink_meters.values())).snapshot(),
+        "recent_age_ms": recent_ages(job, source_id),
         "sinks": {name: meter.written.value for name, meter in stream.sink_meters.items()},
         "reconnects": 0,
         "repaired_pts": 0,

@@ -16,7 +16,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.geometry import box_iou
 from streamseg.tracking.assignment import linear_sum_assignment
 
 __all__ = ["Pairs", "Rank", "Round", "associate", "best_pairs", "enlarged", "gap_buffer"]
@@ -45,6 +44,8 @@ class Round(NamedTuple):
     """Share of its sides by which a box is enlarged on each side before its IoU is taken."""
     allowed: NDArray[np.bool_] | None = None
     """(T, M) pairs that may match; None: all."""
+    fit: Rank | None = None
+    """What is to pass the gate instead of the IoU, and ranks, for boxes that touch; NaN: not a pair."""
 
 
 def gap_buffer(step_seconds: float, usual_seconds: float) -> float:
@@ -72,47 +73,69 @@ def associate(predicted: Floats, found: Floats, stages: Sequence[Round], rank: R
 
     Who is paired takes no part in the stages after.
     """
+    # Few boxes touch: a list of those that do costs a third of the matrices of all pairs, at 50 and 50.
+    widest = max((stage.buffer for stage in stages), default=0.0)
+    rows, columns = _touching(enlarged(predicted, widest), enlarged(found, widest))
+    if any(stage.gate_iou <= 0 for stage in stages):  # no overlap is enough
+        rows, columns = np.indices((len(predicted), len(found))).reshape(2, -1)
     free_tracks, free_detections = np.ones(len(predicted), np.bool_), np.ones(len(found), np.bool_)
-    all_tracks, all_detections = [], []
+    tracks, detections = [rows[:0]], [columns[:0]]
     for stage in stages:
-        tracks = np.flatnonzero(stage.tracks & free_tracks)
-        detections = np.flatnonzero(stage.detections & free_detections)
-        if not len(tracks) or not len(detections):
+        choosing, offered = stage.tracks & free_tracks, stage.detections & free_detections
+        if not choosing.any() or not offered.any():
             continue
-        iou = box_iou(enlarged(predicted[tracks], stage.buffer), enlarged(found[detections], stage.buffer))
+        taking_part = choosing[rows] & offered[columns]
         if stage.allowed is not None:
-            # Below any gate, 0 included.
-            iou = np.where(stage.allowed[np.ix_(tracks, detections)], iou, -1.0)
-        rows, columns = best_pairs(iou, stage.gate_iou, _among(rank, tracks, detections))
-        tracks, detections = tracks[rows], detections[columns]
-        free_tracks[tracks] = free_detections[detections] = False
-        all_tracks.append(tracks)
-        all_detections.append(detections)
-    if not all_tracks:
-        return np.zeros(0, np.intp), np.zeros(0, np.intp)
-    return np.concatenate(all_tracks), np.concatenate(all_detections)
+            taking_part &= stage.allowed[rows, columns]
+        at, to = rows[taking_part], columns[taking_part]
+        iou = _paired_iou(enlarged(predicted[at], stage.buffer), enlarged(found[to], stage.buffer))
+        if stage.fit is not None:
+            iou = stage.fit(at, to, iou)
+        close = iou >= stage.gate_iou
+        at, to = best_pairs(at[close], to[close], iou[close], stage.fit or rank)
+        free_tracks[at] = free_detections[to] = False
+        tracks.append(at)
+        detections.append(to)
+    return np.concatenate(tracks), np.concatenate(detections)
 
 
-def _among(rank: Rank, tracks: Indices, detections: Indices) -> Rank:
-    """`rank` for rows and columns that stand for `tracks` and `detections`."""
-    return lambda rows, columns, iou: rank(tracks[rows], detections[columns], iou)
+def _touching(a: Floats, b: Floats) -> Pairs:
+    """Rows of `a` (T, 4) and `b` (M, 4) whose boxes overlap."""
+    ax1, ay1, ax2, ay2 = a.T[:, :, None]
+    bx1, by1, bx2, by2 = b.T
+    touching = ax1 < bx2
+    touching &= bx1 < ax2
+    touching &= ay1 < by2
+    touching &= by1 < ay2
+    rows, columns = np.divmod(np.flatnonzero(touching), max(len(b), 1))
+    return rows, columns
 
 
-def best_pairs(iou: Floats, gate_iou: float, rank: Rank) -> Pairs:
-    """One-to-one pairs of rows and columns of `iou` (R, C) past the gate, with the highest sum of ranks.
+def _paired_iou(a: Floats, b: Floats) -> Floats:
+    """(P,) IoU of each box of `a` (P, 4) with the one of `b` in the same row; all have an area."""
+    side = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    np.maximum(side, 0.0, out=side)
+    side_a, side_b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
+    inter = side[:, 0] * side[:, 1]
+    iou: Floats = inter / (side_a[:, 0] * side_a[:, 1] + side_b[:, 0] * side_b[:, 1] - inter)
+    return iou
+
+
+def best_pairs(rows: Indices, columns: Indices, iou: Floats, rank: Rank) -> Pairs:
+    """Of the pairs of `rows` and `columns` (P,), with the IoU of their boxes, those one to one with the
+    highest sum of ranks.
 
     `rank` is asked only for pairs that compete with another: one that is alone in its row and column is
     a pair whatever its rank.
     """
-    possible = iou >= gate_iou
-    rows, columns = np.nonzero(possible)
     rivalled = np.bincount(rows)[rows] + np.bincount(columns)[columns] > 2
     if not rivalled.any():
         return rows, columns
+    worth = iou.copy()
+    worth[rivalled] = rank(rows[rivalled], columns[rivalled], iou[rivalled])
+    ranks = np.zeros((int(rows.max()) + 1, int(columns.max()) + 1))
     # What is possible stays better than nothing, however low it ranks.
-    ranks = np.where(possible, np.maximum(iou, _LEAST_RANK), 0.0)
-    rows, columns = rows[rivalled], columns[rivalled]
-    ranks[rows, columns] = np.maximum(rank(rows, columns, iou[rows, columns]), _LEAST_RANK)
-    rows, columns = linear_sum_assignment(ranks, maximize=True)
-    kept = possible[rows, columns]
-    return rows[kept], columns[kept]
+    ranks[rows, columns] = np.maximum(worth, _LEAST_RANK)
+    at, to = linear_sum_assignment(ranks, maximize=True)
+    kept = ranks[at, to] > 0
+    return at[kept], to[kept]

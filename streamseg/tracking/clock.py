@@ -17,7 +17,8 @@ class StepClock:
     def __init__(self, nominal_seconds: float | None = None) -> None:
         """With `nominal_seconds` the usual step is that; otherwise it is estimated."""
         self._fixed = nominal_seconds
-        self._recent: deque[float] = deque(maxlen=_REMEMBERED_STEPS)
+        self.recent: deque[float] = deque(maxlen=_REMEMBERED_STEPS)
+        """The last steps, seconds; none where the usual one is configured."""
         self.now = self.previous = -math.inf
         """Timestamps of the last frame accepted and of the one before, seconds; minus infinity until
         there are any."""
@@ -46,6 +47,6 @@ class StepClock:
             return False
         self.previous, self.now = self.now, t_seconds
         if self._fixed is None and 0 < self.step < math.inf:
-            self._recent.append(self.step)
-            self.nominal_seconds = sorted(self._recent)[len(self._recent) // 5]
+            self.recent.append(self.step)
+            self.nominal_seconds = sorted(self.recent)[len(self.recent) // 5]
         return True

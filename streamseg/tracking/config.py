@@ -33,7 +33,9 @@ class TrackerConfig:
     """Taken off the rank of a pair whose classes differ: decides between near equals, forbids nothing. (Only
     the second look, for tracks that the gate lost, keeps to the class.)"""
     confirm_hits: int = 3
-    """Frames a track must be seen in, without a miss, before it gets its id."""
+    """Frames a track must be seen in, without a miss, before it gets its id, at scores of 0.63; it counts the
+    sum of the scores, so that less sure detections must be seen longer, and two very sure ones suffice for
+    three. 1: the first frame suffices, whatever the score."""
     lost_seconds: float = 1.2
     """How long an unseen track is kept, in media time; at least two steps of a slower stream."""
     nominal_step_seconds: float | None = None

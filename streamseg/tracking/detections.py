@@ -8,11 +8,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.masks import THRESHOLD, BoxGrids, Crop, Masks, compared_scale, crop_iou, tight_crops
+from streamseg.masks import (
+    THRESHOLD,
+    BoxGrids,
+    Crop,
+    Masks,
+    compared_scale,
+    crop_iou,
+    shared_cells,
+    tight_crops,
+)
 from streamseg.structures import Instances
 from streamseg.tracking import motion
 
-__all__ = ["Detections", "Outline", "detections_from_instances", "outline_iou"]
+__all__ = [
+    "Detections",
+    "KeptOutline",
+    "Outline",
+    "detections_from_instances",
+    "outline_iou",
+    "outline_share",
+]
 
 MIN_MASK_CELLS = 32
 """Smaller masks are not compared. On a 138 x 138 grid, masks under 31 cells (500 pixels of 640 x 480)
@@ -70,17 +86,45 @@ class _OnBox(Outline):
         return tight_crops(self._masks)[0]
 
 
+class KeptOutline(Outline):
+    """Made already, as in a snapshot."""
+
+    __slots__ = ()
+
+    def __init__(self, crop: Crop, scale_xy: tuple[float, float]) -> None:
+        super().__init__(scale_xy)
+        self._crop = crop
+
+    def _made(self) -> Crop:
+        raise AssertionError("it is made")
+
+
 def outline_iou(a: Outline | None, b: Outline | None, shift_px: tuple[float, float]) -> float:
     """IoU of `a`, moved by `shift_px` pixels of the frame rounded to whole cells, with `b`.
 
     NaN when one is too small to tell, or when they lie on different grids.
     """
-    if a is None or b is None or a.scale_xy != b.scale_xy:
+    if a is None or b is None or not _comparable(a, b):
         return float("nan")
-    if a.crop.area < MIN_MASK_CELLS or b.crop.area < MIN_MASK_CELLS:
+    return crop_iou(a.crop, b.crop, _in_cells(shift_px, a))
+
+
+def outline_share(a: Outline | None, b: Outline | None, shift_px: tuple[float, float]) -> float:
+    """How much of the smaller of `a`, moved by `shift_px`, and `b` lies in the other, 0…1; NaN as of IoU.
+
+    What is seen of an object behind another lies in what was seen of it before, however small it has become.
+    """
+    if a is None or b is None or not _comparable(a, b):
         return float("nan")
-    (dx, dy), (scale_x, scale_y) = shift_px, a.scale_xy
-    return crop_iou(a.crop, b.crop, (dx / scale_x, dy / scale_y))
+    return shared_cells(a.crop, b.crop, _in_cells(shift_px, a)) / min(a.crop.area, b.crop.area)
+
+
+def _comparable(a: Outline, b: Outline) -> bool:
+    return a.scale_xy == b.scale_xy and min(a.crop.area, b.crop.area) >= MIN_MASK_CELLS
+
+
+def _in_cells(shift_px: tuple[float, float], outline: Outline) -> tuple[float, float]:
+    return shift_px[0] / outline.scale_xy[0], shift_px[1] / outline.scale_xy[1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,8 +152,7 @@ def detections_from_instances(instances: Instances, low_score: float) -> tuple[D
     measured = motion.measure(instances.xyxy)
     sound = np.isfinite(measured).all(1) & (measured[:, 2:] > 0).all(1) & np.isfinite(instances.score)
     usable = np.flatnonzero(sound & (instances.score >= low_score))
-    cx, cy, w, h = measured[usable].T
-    order = usable[np.lexsort((h, w, instances.class_id[usable], cy, cx, -instances.score[usable]))]
+    order = usable[_by_looks(measured[usable], instances.score[usable], instances.class_id[usable])]
     xyxy = instances.xyxy[order].astype(np.float64)
     found = Detections(
         order,
@@ -122,6 +165,18 @@ def detections_from_instances(instances: Instances, low_score: float) -> tuple[D
     return found, len(instances) - int(np.count_nonzero(sound))
 
 
+def _by_looks(
+    measured: NDArray[np.float64], score: NDArray[np.float32], class_id: NDArray[np.int32]
+) -> NDArray[np.intp]:
+    """An order by falling score, then centre, class and size."""
+    order = np.argsort(-score, kind="stable")
+    ordered = score[order]
+    if (ordered[1:] < ordered[:-1]).all():
+        return order  # no two alike: the other keys, which cost as much as the rest, decide nothing
+    cx, cy, w, h = measured.T
+    return np.lexsort((h, w, class_id, cy, cx, -score))
+
+
 def _outlines(masks: Masks, xyxy: NDArray[np.float64], index: NDArray[np.intp]) -> list[Outline | None]:
     """One per box: the cells it touches and a margin, as networks crop masks a cell outside the box."""
     scale_xy = compared_scale(masks)
@@ -132,6 +187,8 @@ def _outlines(masks: Masks, xyxy: NDArray[np.float64], index: NDArray[np.intp]) 
             for k, enough in zip(index.tolist(), (cells >= MIN_MASK_CELLS).tolist(), strict=True)
         ]
     height, width = masks.soft.shape[1:]
+    if height * width < MIN_MASK_CELLS:
+        return [None] * len(index)
     cells = xyxy / (*scale_xy, *scale_xy)
     low = np.maximum(np.floor(cells[:, :2]) - _MARGIN, 0).astype(np.intp).tolist()
     high = np.clip(np.ceil(cells[:, 2:]) + _MARGIN, 0, (width, height)).astype(np.intp).tolist()

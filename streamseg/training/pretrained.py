@@ -31,7 +31,7 @@ def load_pretrained(backbone: EfficientNetLite) -> None:
     try:
         path = Path(str(files(PACKAGE))) / FILE
     except ModuleNotFoundError:
-        raise MissingDependency.of(PACKAGE, "train", "pretrained weights of compact's backbone") from None
+        raise MissingDependency.of(PACKAGE, "train", "pretrained weights of yolact_lite's backbone") from None
     digest = file_sha256(path)
     if not digest.startswith(SHA256):
         raise MissingDependency(f"{path}: damaged (SHA-256 {digest}); install {PACKAGE} again")

@@ -30,6 +30,9 @@ __all__ = ["TrainingRun", "alone", "resume_file"]
 
 log = logging.getLogger(__name__)
 
+CLASSIFY_RATE = 8.0
+"""Of PicoDet's class layers, as a multiple of the rate: five classes of a hundred pictures, 150 iterations at
+192×192, mask AP 89.1 instead of 81.5."""
 Identity = Mapping[str, Any]
 """What must be the same when a run is resumed: plain values by the name of their option."""
 
@@ -163,15 +166,23 @@ def fix_statistics(model: Network) -> None:
 
 
 def make_optimizer(model: Network, settings: Settings) -> AdamW:
-    """AdamW; only the kernels of convolutions decay, and a pretrained backbone moves slowly."""
+    """AdamW; only the kernels of convolutions decay, a pretrained backbone moves slowly, and classes that are
+    new to a network that knows all else fast."""
     backbone_rate = settings.backbone_rate if settings.pretrained else 1.0
     groups = []
-    for in_backbone, rate in ((True, backbone_rate), (False, 1.0)):
-        of_part = [p for name, p in model.named_parameters() if name.startswith("backbone.") == in_backbone]
+    for part, rate in (("backbone", backbone_rate), ("classify", CLASSIFY_RATE), ("", 1.0)):
+        of_part = [p for name, p in model.named_parameters() if part_of(name) == part]
         for kernels, decay in ((True, settings.weight_decay), (False, 0.0)):
             parameters = [p for p in of_part if (p.ndim == 4) == kernels and p.requires_grad]
             groups.append({"params": parameters, "weight_decay": decay, "share": rate})
     return AdamW(groups, lr=settings.peak_rate)
+
+
+def part_of(name: str) -> str:
+    """Of a parameter: `backbone`; `classify`, PicoDet's last layers of the classes; or the rest, ``""``."""
+    if name.startswith("backbone."):
+        return "backbone"
+    return "classify" if name.startswith("heads.") and ".classify." in name else ""
 
 
 @torch.no_grad()

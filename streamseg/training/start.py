@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from streamseg.errors import MissingDependency
 from streamseg.models.backbones.efficientnet import EfficientNetLite
 from streamseg.models.network import Network
+from streamseg.models.picodet.network import PicoDet
 from streamseg.models.solo.solo import Solo
 from streamseg.models.weights.checkpoint import load_weights_but_classes
 from streamseg.training.pretrained import load_pretrained
@@ -21,7 +22,7 @@ from streamseg.training.pretrained import load_pretrained
 __all__ = ["Start", "initialise", "seed_torch", "start"]
 
 FIRST_SCORE = 0.01
-"""Of every class in every cell of a SOLOv2 that knows nothing: the many empty cells cost little then."""
+"""Of every class in every cell of a network that knows nothing: the many empty cells cost little then."""
 
 
 def seed_torch(seed: int, device: torch.device) -> None:
@@ -85,6 +86,13 @@ def initialise(model: Network) -> None:
             nn.init.xavier_uniform_(conv.weight)
         if conv.bias is not None:
             nn.init.zeros_(conv.bias)
-    if isinstance(model, Solo):
-        last = cast(nn.Conv2d, model.head.conv_cls)
-        nn.init.constant_(cast(Tensor, last.bias), -math.log((1 - FIRST_SCORE) / FIRST_SCORE))
+    for layer in class_layers(model):
+        nn.init.normal_(layer.weight, std=0.01)
+        nn.init.constant_(cast(Tensor, layer.bias), -math.log((1 - FIRST_SCORE) / FIRST_SCORE))
+
+
+def class_layers(model: Network) -> list[nn.Conv2d]:
+    """Layers whose sigmoid says of every cell which classes are there."""
+    if isinstance(model, PicoDet):
+        return [cast(nn.Conv2d, head.classify) for head in model.heads]
+    return [cast(nn.Conv2d, model.head.conv_cls)] if isinstance(model, Solo) else []

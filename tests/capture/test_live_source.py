@@ -22,6 +22,7 @@ from streamseg.capture.live_source import LiveSource
 from streamseg.capture.source import SourceOptions
 from streamseg.errors import SourceError, SourceTimeout
 from streamseg.source_state import SourceState
+from tests.capture.served import answering
 
 PATIENT = SourceOptions(open_timeout_s=60, read_timeout_s=60, max_backoff_s=0.3)
 IMPATIENT = SourceOptions(open_timeout_s=60, read_timeout_s=1, max_backoff_s=0.3)
@@ -45,35 +46,6 @@ def answering_all(handle: Callable[[socket.socket, bytes], None]) -> Iterator[st
             yield f"http://127.0.0.1:{server.server_address[1]}/camera"
         finally:
             server.shutdown()
-            thread.join()
-
-
-@contextmanager
-def answering(handle: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A TCP server of our own making, one connection at a time; its http address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(0.05)
-        done = threading.Event()
-
-        def serve() -> None:
-            while not done.is_set():
-                try:
-                    connection, _ = listener.accept()
-                except TimeoutError:
-                    continue
-                with connection:
-                    try:
-                        connection.recv(4096)
-                        handle(connection)
-                    except OSError:
-                        continue
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}/camera"
-        finally:
-            done.set()
             thread.join()
 
 
@@ -191,14 +163,26 @@ def test_interrupt_breaks_off_a_read() -> None:
 def test_interrupt_breaks_off_the_pause_between_attempts(
     free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamseg.capture.reconnect._FIRST_PAUSE_SECONDS", NEVER_S)
+    monkeypatch.setattr("streamseg.capture.retry._FIRST_SECONDS", NEVER_S)
     options = SourceOptions(wait_for_source=True, max_backoff_s=NEVER_S)
     with LiveSource(f"http://127.0.0.1:{free_port}/x", "cam", options) as source:
-        assert "connection refused" in source.state.detail
         interrupter = threading.Timer(0.3, source.interrupt)
         interrupter.start()
         assert list(source) == []
         interrupter.join()
+        assert "connection refused" in source.state.detail
+
+
+@pytest.mark.timeout(120)
+def test_interrupt_breaks_off_the_first_connection_of_one_that_is_waited_for() -> None:
+    options = SourceOptions(wait_for_source=True, open_timeout_s=NEVER_S)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/x"
+        with LiveSource(url, "cam", options) as source:
+            interrupter = threading.Timer(0.3, source.interrupt)
+            interrupter.start()
+            assert list(source) == []
+            interrupter.join()
 
 
 def test_the_end_of_a_stream_means_disconnected(clip, file_server: str) -> None:

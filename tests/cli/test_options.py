@@ -6,7 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from streamseg.cli import app
+from streamseg.cli.options import seconds_from_text
 from streamseg.engine_contract import PRECISIONS, RUNTIME_NAMES
+from streamseg.errors import ConfigError
 
 
 @pytest.mark.parametrize("verb", ["run", "eval", "certify"])
@@ -16,3 +18,16 @@ def test_help_lists_every_runtime_and_precision(verb: str) -> None:
     text = re.sub(r"\s+", " ", done.output)
     assert ", ".join(["auto", *RUNTIME_NAMES]) + "." in text
     assert ", ".join(["auto", *PRECISIONS]) + "." in text
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("150ms", 0.15), ("0.5s", 0.5), (" 2 ", 2.0), ("1.5 ms", 0.0015), (None, None)]
+)
+def test_times(text: str | None, seconds: float | None) -> None:
+    assert seconds_from_text("--max-age", text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "fast", "-1s", "1h", "1e3", "nan", "1.ms"])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"--max-age .*: expected a time, such as 150ms or 0.5s"):
+        seconds_from_text("--max-age", text)

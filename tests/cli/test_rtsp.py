@@ -62,6 +62,35 @@ def test_a_stream_is_followed_across_the_death_of_its_server(rtsp_server, tmp_pa
     assert sizes == {(320, 240)}
 
 
+def test_sigterm_while_reconnecting_finishes_the_outputs(rtsp_server, tmp_path):
+    rtsp_server.start(320, 240)
+    data = tmp_path / "out.jsonl"
+    command = [
+        sys.executable,
+        "-m",
+        "streamseg",
+        "run",
+        rtsp_server.url,
+        "-o",
+        "out.mp4",
+        "--jsonl",
+        str(data),
+    ]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for_line(data, lambda line: line["index"] >= 10)
+        rtsp_server.kill()
+        time.sleep(2)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=240)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 143, said
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert len(list(container.decode(video=0))) == len(lines_of(data))
+
+
 def test_so_many_frames_of_each_camera_and_of_a_file(rtsp_server, streamseg, tmp_path):
     rtsp_server.start(320, 240)
     asked = "--max-frames", "8", "--jsonl", "out.jsonl", "--summary", "sum.json"

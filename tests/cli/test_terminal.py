@@ -1,9 +1,13 @@
 """Names of files and classes do not reach the terminal as orders to it."""
 
+import contextlib
 import io
 import json
 import logging
+import os
+import pty
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -50,6 +54,33 @@ def test_what_run_says_of_its_files(folder, streamseg):
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stderr
     assert "wrote \\x1b[31mo.jsonl" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_the_live_line_in_a_terminal(tmp_path):
+    """Drawn over and over in its place; then the summary, and the end."""
+    ours, theirs = pty.openpty()
+    command = [
+        sys.executable,
+        "-m",
+        "streamseg",
+        "run",
+        "synthetic?frames=60&size=160x96",
+        "--jsonl",
+        "o.jsonl",
+    ]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
+    with subprocess.Popen(command, cwd=tmp_path, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        said = b""
+        with contextlib.suppress(OSError):  # the other end has been closed
+            while chunk := os.read(ours, 65536):
+                said += chunk
+    os.close(ours)
+    assert process.returncode == 0
+    assert said.count(b"\x1b[2K") >= 1
+    assert b"wrote o.jsonl" in said
 
 
 def test_logs_and_tracebacks():

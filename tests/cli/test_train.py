@@ -76,7 +76,7 @@ def read(folder):
 def test_from_pictures_to_a_checkpoint(trained):
     done, folder = trained
     assert done.returncode == 0, done.stderr
-    assert "11 images to train on, 1 to measure with; 2 classes; compact at 64x96" in done.stderr
+    assert "11 images to train on, 1 to measure with; 2 classes; picodet_s at 64x96" in done.stderr
     assert "not trained, no instance of: green" in done.stderr
     assert "mask AP" in done.stdout
     assert done.stdout.splitlines()[-3:] == [
@@ -92,7 +92,7 @@ def test_from_pictures_to_a_checkpoint(trained):
     rows = list(csv.DictReader((run / "log.csv").read_text().splitlines()))
     assert [row["iteration"] for row in rows] == ["1", "3", "6"]  # the first, and two measurements
     assert [bool(row["mask_ap"]) for row in rows] == [False, True, True]
-    assert all(float(row["loss_mask"]) > 0 for row in rows)
+    assert all(float(row["loss_dice"]) > 0 for row in rows)
     assert cv2.imread(str(run / "samples" / "000006.jpg")) is not None
 
 
@@ -138,6 +138,10 @@ def test_broken_labels_are_refused(train, data, tmp_path):
         ({"epochs": 1, "resume": True}, "no run to resume there"),
         ({"epochs": 1, "device": "tpu"}, "device 'tpu': expected auto, cpu or cuda"),
         ({"epochs": 1, "model": "solo_r50"}, "model solo_r50: SOLO of 2019 is not trained here"),
+        (
+            {"epochs": 1, "model": "compact"},
+            "its network is picodet_s, and the small YOLACT",
+        ),
     ],
 )
 def test_options_that_cannot_be_met(train, tmp_path, options, said):

@@ -31,7 +31,7 @@ pytestmark = [
 ]
 
 FAMILIES = (
-    "compact",
+    "yolact_lite",
     "yolact_r50",
     "yolact_plus_r50",
     "mmdet_yolact_r50",
@@ -98,8 +98,8 @@ def family(request, tiny_engine_path, tmp_path_factory) -> tuple[str, Path]:
     """Name and exported engine."""
     from streamseg.export.onnx_export import export
 
-    if request.param == "compact":
-        return "compact", tiny_engine_path
+    if request.param == "yolact_lite":
+        return "yolact_lite", tiny_engine_path
     with torch.random.fork_rng():
         torch.manual_seed(0)
         path = tmp_path_factory.mktemp("family") / f"{request.param}.onnx"

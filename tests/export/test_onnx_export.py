@@ -66,7 +66,7 @@ def test_an_engine_may_know_some_classes_only(tiny_model: Yolact) -> None:
 @pytest.mark.parametrize(
     ("classes", "said"),
     [
-        (["zebra"], "class 'zebra': compact has "),
+        (["zebra"], "class 'zebra': yolact_lite has "),
         ([], "name each class once, and at least one"),
         (["{0}", "{0}"], "name each class once"),
     ],

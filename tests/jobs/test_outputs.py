@@ -106,7 +106,7 @@ def test_certify(outputs: dict[str, Path]) -> None:
 
 def test_export() -> None:
     with pytest.raises(ConfigError, match=r"w\.onnx: -o is also the input w\.pth"):
-        export_engine("compact", "w.onnx", weights="w.pth")
+        export_engine("yolact_lite", "w.onnx", weights="w.pth")
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_an_end_wakes_a_waiting_reader(end: str) -> None:
     channels = [Channel[int](name, 1) for name in "ab"]
     reader = Reader(channels)
     listening = threading.Event()
-    reader.wait = lambda wait=reader.wait: (listening.set(), wait())
+    reader.wait = lambda at_most_s, wait=reader.wait: (listening.set(), wait(at_most_s))
     thread, got = in_thread(reader.take)
     assert listening.wait(DEADLINE_S)
     for channel in channels:

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pycocotools import mask as coco
 from streamseg.errors import SinkError
 from streamseg.masks import full_frame
 from streamseg.sinks.jsonl_sink import SCHEMA_VERSION, JsonlSink
+from streamseg.structures import Stamps
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "jsonl.schema.json").read_text())
 JSON_TYPES = {
@@ -22,6 +24,7 @@ JSON_TYPES = {
     "string": str,
     "integer": int,
     "number": (int, float),
+    "boolean": bool,
     "null": type(None),
 }
 
@@ -69,11 +72,39 @@ def test_a_line_says_what_the_result_says(path, make_result, two_instances):
     assert (line["schema"], line["source"], line["index"], line["pts"]) == (SCHEMA_VERSION, "cam", 12, 3.14)
     assert abs((datetime.fromisoformat(line["captured"]) - before).total_seconds()) < 1
     assert 0 <= line["age_ms"] < 1000
+    assert (line["captured_from"], line["recent_age_ms"], line["coasted"]) == (None, None, False)
+    assert line["processed"] >= line["captured"]
     first, second = line["instances"]
     assert (first["id"], first["class"], first["score"]) == (7, "café", 0.9123)
     assert (second["id"], second["class"], second["score"]) == (None, "person", 0.5)
     assert second["box"] == [80, 48, 120, 80]
     assert sink.frames == 1
+
+
+def test_three_clocks_and_the_age_after_each_stage(path, make_result):
+    """Media time; the sender's own; and the time of the line, which the former two do not touch."""
+    made = make_result(3, 1.5)
+    told = replace(made.frame, utc_ns=1_700_000_000_123_000_000, utc_from="prft")
+    stamps = Stamps(segment=told.captured_ns + 20_000_000, track=told.captured_ns + 21_500_000)
+    JsonlSink(path).write(
+        replace(made, frame=told, stamps=stamps, recent_age_ms=(9.04, 20.0, 33.3), coasted=True)
+    )
+    (line,) = lines_of(path)
+    assert (line["pts"], line["captured"], line["captured_from"]) == (1.5, "2023-11-14T22:13:20.123Z", "prft")
+    assert abs((datetime.fromisoformat(line["processed"]) - datetime.now(UTC)).total_seconds()) < 5
+    assert line["stage_ms"] == {"segment": 20.0, "track": 21.5, "overlay": None}
+    assert (line["recent_age_ms"], line["coasted"]) == ([9.0, 20.0, 33.3], True)
+    conforms(line, SCHEMA)
+
+
+def test_a_clock_that_is_set_a_day_on_or_back(path, make_result, monkeypatch):
+    sink, day, real = JsonlSink(path), 86_400 * 10**9, time.time_ns
+    for index, set_by in enumerate((0, -day, 0, day)):
+        monkeypatch.setattr(time, "time_ns", lambda by=set_by: real() + by)
+        sink.write(make_result(index))
+    at = [datetime.fromisoformat(line["processed"]) for line in lines_of(path)]
+    assert [round((moment - at[0]).total_seconds() / 86_400) for moment in at] == [0, 0, 0, 1]
+    assert at == sorted(at)
 
 
 def test_every_line_conforms_to_the_published_schema(path, make_result, two_instances):
@@ -242,7 +273,7 @@ def test_a_pipe_keeps_its_reader_from_start_to_end(tmp_path, make_result):
 
 
 def test_a_pipe_without_a_reader_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("streamseg.sinks.jsonl_sink._READER_SECONDS", 0.1)
+    monkeypatch.setattr("streamseg.sinks.line_file._READER_SECONDS", 0.1)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SinkError, match="pipe: nobody reads this pipe; start its reader first"):
         JsonlSink(tmp_path / "pipe")

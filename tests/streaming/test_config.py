@@ -69,6 +69,14 @@ def test_a_mistake_is_named_in_one_line(write, text: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_one_source_may_differ_from_the_others(write) -> None:
+    text = "capture: {transport: udp, stall_s: 3, per_source: {yard: {transport: tcp, self_signed: true}}}\n"
+    capture = load_config(write(text)).capture
+    yard, gate = capture.of("yard"), capture.of("gate")
+    assert (yard.transport, yard.self_signed, yard.stall_s) == ("tcp", True, 3)
+    assert (gate.transport, gate.self_signed) == ("udp", False)
+
+
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(ConfigError, match="the name of the configuration is empty"):
         load_config("")

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
@@ -41,7 +42,7 @@ def outputs_of(batch):
 
 def job_of(options, extra=(), make=outputs_of):
     config = load_config(None, options)
-    sinks = open_sinks(config.output, config.sources)
+    sinks = open_sinks(config.output, config.sources, has_alpha=config.overlay.has_alpha)
     for source_sinks in sinks.values():
         source_sinks.extend(extra)
     return Job(config, sinks, INFO, lambda: FakeEngine(INFO, make))
@@ -78,7 +79,7 @@ def test_every_frame_of_a_file_comes_out_with_its_own_time(clip, tmp_path):
     assert [line["pts"] for line in lines] == pytest.approx(times_of(clip), abs=1e-6)
     numbers = summary(job)["sources"]["scene"]
     assert (numbers["captured"], numbers["delivered"]) == (25, 25)
-    assert numbers["dropped"] == {"overrun": 0, "unfinished": 0}
+    assert numbers["dropped"] == {"overrun": 0, "too_old": 0, "unfinished": 0}
 
 
 def test_the_data_file_says_what_and_where(clip, tmp_path):
@@ -266,3 +267,95 @@ def test_the_state_of_each_source_before_and_after_the_run(clip, tmp_path):
     assert (whole.state, whole.reason, whole.detail) == ("ended", None, "")
     assert (gone.state, gone.reason) == ("ended", "not_found")
     assert gone.detail.endswith("gone.mp4: no such file")
+
+
+RULES = {
+    "zones": {"middle": {"polygon": [[0.2, 0.2], [0.8, 0.2], [0.8, 0.8], [0.2, 0.8]], "enter_after": 0.1}},
+    "lines": {"gate": {"points": [[0.5, 0], [0.5, 1]]}},
+}
+
+
+def test_rules_are_seen_drawn_and_written(clip, tmp_path):
+    video, data, seen = tmp_path / "out.mp4", tmp_path / "events.jsonl", ListSink()
+    output = {"video": str(video), "events": str(data)}
+    job = job_of({"sources": [str(clip)], "events": RULES, "output": output}, [seen])
+    assert job.run() == 0
+    started, ended = (json.loads(line) for line in data.read_text().splitlines())
+    assert started["type"] == "streamseg.zone.started"
+    assert (started["data"]["rule"], started["data"]["track"]) == ("middle", 1)
+    assert ended["data"]["detail"]["reason"] == "stream ended"
+    assert ended["data"]["event"] == started["data"]["event"]
+    [event] = [event for result in seen.results for event in result.events]
+    assert event.id == started["data"]["event"]
+    assert [mark.name for mark in seen.results[-1].marks] == ["middle", "gate"]
+    assert seen.results[-1].marks[0].text == "1 inside, 1 entered"
+    numbers = summary(job)["sources"]["scene"]
+    assert (numbers["delivered"], numbers["events"]) == (25, 2)
+    assert str(data) in summary(job)["outputs"]
+
+
+def test_a_live_source_that_loses_frames_behind_the_engine_loses_no_event(clip, tmp_path):
+    """A sink that takes its time loses frames; the events come all the same."""
+
+    class Slow(ListSink):
+        def write(self, result):
+            threading.Event().wait(0.05)
+            super().write(result)
+
+    data = tmp_path / "events.jsonl"
+    options = {"sources": [str(clip)], "drop": "oldest", "events": RULES, "output": {"events": str(data)}}
+    job = job_of(options, [Slow()])
+    assert job.run() == 0
+    assert [json.loads(line)["data"]["phase"] for line in data.read_text().splitlines()] in (
+        ["started", "ended"],
+        [],  # the mailbox before the engine may lose what the zone waits for
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"output": {"events": "e.jsonl"}}, "needs rules under `events`"),
+        ({"events": RULES, "track": {"enabled": False}}, "events need tracks"),
+        (
+            {"events": {"zones": {"z": {"polygon": [[0, 0], [1, 1]]}}}},
+            "zones.z.polygon: .*three points",
+        ),
+        ({"events": {"lines": {"g": {"points": [[0, 0], [1, 1]], "clases": 3}}}}, "did you mean 'classes'"),
+    ],
+)
+def test_rules_that_cannot_be(options, says):
+    with pytest.raises(ConfigError, match=says):
+        load_config(None, {"sources": ["synthetic"], **options})
+
+
+def test_a_class_that_the_engine_does_not_have_in_a_rule():
+    rules = {"lines": {"gate": {"points": [[0, 0], [1, 1]], "classes": ["shap"]}}}
+    with pytest.raises(ConfigError, match="'gate': the engine has no class 'shap' .did you mean 'shape'"):
+        build(load_config(None, {"sources": ["synthetic"], "engine": {"path": "shapes"}, "events": rules}))
+
+
+def test_a_cut_out_is_written_with_alpha(clip, tmp_path):
+    output = {"video": str(tmp_path / "out.webm"), "images": str(tmp_path / "png")}
+    job = job_of(
+        {"sources": [str(clip)], "overlay": {"effects": ["cutout"]}, "max_frames": 3, "output": output}
+    )
+    assert job.run() == 0
+    image = cv2.imread(str(tmp_path / "png" / "00000001.png"), cv2.IMREAD_UNCHANGED)
+    assert image.shape == (*SIZE_HW, 4)
+    assert (image[72, 96, 3], image[5, 5, 3]) == (255, 0)
+    assert len(times_of(tmp_path / "out.webm")) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"overlay": {"effects": ["cutout"]}, "output": {"video": "o.mp4"}}, "cutout needs .mov or .webm"),
+        ({"output": {"video": "o.mov"}}, "these need the effect"),
+        ({"overlay": {"effects": ["cutout"]}, "output": {"show": True}}, "a window shows no alpha"),
+        ({"overlay": {"effects": ["blurr"]}}, "did you mean 'blur'"),
+    ],
+)
+def test_effects_that_cannot_be(options, says):
+    with pytest.raises(ConfigError, match=says):
+        load_config(None, {"sources": ["synthetic"], **options})

@@ -8,7 +8,7 @@ import pytest
 
 from streamseg.engine_contract import EngineInfo, EngineOutputs
 from streamseg.engines.fake_engine import FakeEngine
-from streamseg.errors import SinkError, SourceError
+from streamseg.errors import ConfigError, SinkError, SourceError
 from streamseg.jobs.stream import ResultStream
 from streamseg.sinks.list_sink import ListSink
 from streamseg.streaming.config import load_config
@@ -181,6 +181,11 @@ def test_of_several_cameras_one_that_is_off_is_waited_for_and_alone_it_is_an_err
     assert refused.count("| connecting") == 2
     with pytest.raises(SourceError, match="connection refused"):
         job_of([camera], [[ListSink()]]).run()
+
+
+def test_settings_of_a_source_that_is_not_there():
+    with pytest.raises(ConfigError, match="no source is called 'synthetic'; did you mean"):
+        job_of([SCENE.format(1, 1)], [[]], capture={"per_source": {"synthetic": {"stall_s": 1}}})
 
 
 def test_what_sources_share_is_read_once_a_refresh(monkeypatch, tmp_path):

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from itertools import permutations
 
 import numpy as np
@@ -13,6 +14,12 @@ Array = np.ndarray
 
 def by_box(rows: Array, columns: Array, iou: Array) -> Array:
     return iou
+
+
+def best(iou: Array, gate: float, rank: Callable[[Array, Array, Array], Array]) -> tuple[Array, Array]:
+    """`best_pairs` of all pairs of a matrix that pass the gate."""
+    rows, columns = np.nonzero(iou >= gate)
+    return best_pairs(rows, columns, iou[rows, columns], rank)
 
 
 def pairs_of(result: tuple[Array, Array]) -> set[tuple[int, int]]:
@@ -38,13 +45,13 @@ def test_rank_is_asked_only_where_there_is_a_choice() -> None:
         return np.where(rows == columns, 0.9, 0.1)
 
     iou = np.array([[0.9, 0.2, 0.0], [0.0, 0.5, 0.6], [0.0, 0.6, 0.5]])
-    assert pairs_of(best_pairs(iou, 0.3, rank)) == {(0, 0), (1, 1), (2, 2)}
+    assert pairs_of(best(iou, 0.3, rank)) == {(0, 0), (1, 1), (2, 2)}
     assert set(asked) == {(1, 1), (1, 2), (2, 1), (2, 2)}
 
 
 def test_nothing_passes_below_the_gate_and_low_ranks_still_match() -> None:
     iou = np.array([[0.35, 0.29], [0.35, 0.0]])
-    found = pairs_of(best_pairs(iou, 0.3, lambda r, c, box: box - 1))
+    found = pairs_of(best(iou, 0.3, lambda r, c, box: box - 1))
     assert len(found) == 1
     assert found <= {(0, 0), (1, 0)}
 
@@ -53,14 +60,14 @@ def test_nothing_passes_below_the_gate_and_low_ranks_still_match() -> None:
 def test_best_sum_of_all_pairings(iou: Array) -> None:
     wide = iou if iou.shape[0] <= iou.shape[1] else iou.T
     worth = np.where(wide >= 0.3, wide, 0)
-    best = max(
+    highest = max(
         sum(worth[r, c] for r, c in enumerate(columns))
         for columns in permutations(range(wide.shape[1]), wide.shape[0])
     )
-    rows, columns = best_pairs(iou, 0.3, by_box)
+    rows, columns = best(iou, 0.3, by_box)
     assert len(set(rows.tolist())) == len(set(columns.tolist())) == len(rows)
     assert (iou[rows, columns] >= 0.3).all()
-    assert iou[rows, columns].sum() == pytest.approx(best)
+    assert iou[rows, columns].sum() == pytest.approx(highest)
 
 
 def test_stages_in_turn() -> None:

@@ -183,6 +183,46 @@ def test_class_is_no_gate(make_instances: MakeInstances) -> None:
     assert [ids_of(tracks) for tracks in seen] == [[1]] * 6
 
 
+def test_unsure_detections_must_be_seen_longer(make_instances: MakeInstances) -> None:
+    """Confirmed at the sum of scores of three times 0.63."""
+    for score, frames in ((0.97, 2), (0.9, 3), (0.65, 3), (0.4, 5)):
+        tracker = Tracker()
+        tracker.update(make_instances([box(200, 200)]), 0)  # not the first frame, which gives ids at once
+        seen = [
+            ids_of(tracker.update(make_instances([box(10, 10)], scores=[score]), k / FPS))[0]
+            for k in range(1, 8)
+        ]
+        assert seen.index(2) + 1 == frames
+
+
+def test_of_two_on_one_object_the_surer_is_it(make_instances: MakeInstances) -> None:
+    """An unsure second box lies better on the track than the sure one."""
+    tracker = Tracker()
+    for k in range(5):
+        tracker.update(make_instances([box(100, 100)]), k / FPS)
+    both = make_instances([box(106, 100), box(101, 100)], scores=[0.95, 0.4])
+    assert ids_of(tracker.update(both, 5 / FPS)) == [1, -1]
+
+
+def test_the_class_is_voted_with_the_scores(make_instances: MakeInstances) -> None:
+    """A truck mistaken for a car at first, and now and then later: pairs of one class are preferred."""
+    tracker = Tracker()
+
+    def near(classes: list[int], t: float) -> list[int]:
+        boxes = [box(100, 100), box(102, 100)][: len(classes)]
+        return ids_of(tracker.update(make_instances(boxes, classes=classes, scores=[0.9] * len(boxes)), t))
+
+    for k, class_id in enumerate([2, 7, 7, 7, 2, 7]):
+        assert near([class_id], k / FPS) == [1]
+    assert near([2, 7], 6 / FPS) == [-1, 1]
+    mistaken = make_instances([box(100, 100), box(300, 300)], classes=[2, 5])
+    tracks = tracker.update(mistaken, 7 / FPS)
+    assert tracker.voted(mistaken, tracks).class_id.tolist() == [7, 5]
+    assert mistaken.class_id.tolist() == [2, 5]
+    right = make_instances([box(100, 100)], classes=[7])
+    assert tracker.voted(right, tracker.update(right, 8 / FPS)) is right
+
+
 def test_time_going_backwards(make_instances: MakeInstances) -> None:
     frames = [make_instances([box(10 + 5 * k, 10)]) for k in range(8)]
     plain, disturbed = Tracker(), Tracker()

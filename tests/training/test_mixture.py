@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamseg.bundled.compact import make_mixture
 from streamseg.bundled.photo_sets import PHOTO_SETS, read_split
+from streamseg.bundled.shapes import make_mixture
 from streamseg.datasets.split import held_out
 from streamseg.errors import DatasetError
 from streamseg.models.yolact.catalog import CONFIGS
 from streamseg.training.mixture import Mixture, batches
 from streamseg.training.photos import load_photos
 
-CLASSES = CONFIGS["compact"].classes
+CLASSES = CONFIGS["yolact_lite"].classes
 SIZE_HW = (96, 128)
 
 

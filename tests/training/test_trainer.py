@@ -28,7 +28,7 @@ SETTINGS = Settings(iterations=12, warmup_iterations=3)
 
 def objective() -> YolactObjective:
     torch.manual_seed(0)
-    return YolactObjective(build_model("compact", ("square",), SIZE_HW), mixed=False)
+    return YolactObjective(build_model("yolact_lite", ("square",), SIZE_HW), mixed=False)
 
 
 def square_batches(_: tuple[int, int], first: int) -> Iterator[Batch]:
@@ -218,7 +218,7 @@ def test_the_nearer_limit_drives_the_schedule() -> None:
 
 
 def test_normalise_turns_bgr_bytes_into_the_networks_rgb() -> None:
-    config = build_model("compact", ("a",), SIZE_HW).config
+    config = build_model("yolact_lite", ("a",), SIZE_HW).config
     images = torch.tensor([10, 20, 30], dtype=torch.uint8).expand(1, *SIZE_HW, 3)
 
     x = normalise(images, config)
@@ -238,7 +238,7 @@ def test_one_command_trains_in_two_processes(data_dir: Path, tmp_path: Path) -> 
 
     assert done.returncode == 0, done.stderr
     assert "held out" in done.stderr
-    assert load_checkpoint(out).config.name == "compact"
+    assert load_checkpoint(out).config.name == "yolact_lite"
 
 
 @pytest.mark.slow

@@ -49,6 +49,8 @@ class PicoDet(nn.Module):
         self.prototypes = Prototypes(config)
         self.coefficients = Coefficients(config)
         """Not called here: it looks at chosen locations, in the tail."""
+        self.steady = False
+        """Whether the mask branch, too, keeps the statistics of its normalisations; see `train`."""
 
     @property
     def detector(self) -> tuple[nn.Module, ...]:
@@ -56,10 +58,10 @@ class PicoDet(nn.Module):
         return self.backbone, self.neck, self.heads
 
     def train(self, mode: bool = True) -> Self:
-        """As ever, but the detector keeps the statistics of its normalisations: a batch of a few pictures has
-        worse ones than the data it was trained on."""
+        """As ever, but the detector, or if `steady` all of it, keeps the statistics of its normalisations: a
+        batch of a few pictures has worse ones than the data it was trained on."""
         super().train(mode)
-        for part in self.detector:
+        for part in (*self.detector, *((self.prototypes,) if self.steady else ())):
             part.eval()
         return self
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from streamseg.errors import CheckpointError, ConfigError
-from streamseg.models.network import NETWORK_NAMES, Network, build_network
+from streamseg.models.network import NETWORK_NAMES, RENAMED, Network, build_network
 from streamseg.models.weights.archive import read_archive, write_archive
 from streamseg.models.weights.class_transfer import take_classes
+from streamseg.models.weights.engine_weights import read_engine_weights
 from streamseg.models.weights.layouts import our_state
 
 __all__ = ["load_checkpoint", "load_weights", "load_weights_but_classes", "save_checkpoint"]
@@ -39,6 +40,7 @@ def load_checkpoint(path: str | Path) -> Network:
     if not isinstance(header, dict) or not isinstance(content.get("state_dict"), dict):
         raise CheckpointError(f"{path}: not a streamseg checkpoint; for published weights name their model")
     name: Any = header.get("model")
+    name = RENAMED.get(name, name) if isinstance(name, str) else name
     classes: Any = header.get("classes")
     size: Any = header.get("input_hw")
     if not isinstance(name, str) or name not in NETWORK_NAMES:
@@ -61,17 +63,15 @@ def load_weights(model: Network, path: str | Path) -> None:
 
 
 def load_weights_but_classes(model: Network, path: str | Path) -> tuple[str, ...]:
-    """The same, but the file may be of other classes than the model. In layers with a part for every class,
-    parts of classes of the same name are taken, and the others stay as they are; a file that has no such name
-    gives those layers whole if its classes are as many, else not at all. Returns the names of the layers not
-    taken whole. Raises CheckpointError."""
+    """The same, or an engine file's, whose classes may be others than the model's. In layers with a part for
+    every class, parts of classes of the same name are taken, and the others stay as they are; a file that has
+    no such name gives those layers whole if its classes are as many, else not at all. Returns the names of
+    the layers not taken whole. Raises CheckpointError."""
     path = Path(path)
-    content = read_archive(path)
-    given, wanted = our_state(_state_in(content, path)), _shapes(model)
+    given, old = _state_and_classes(model, path)
+    wanted = _shapes(model)
     with torch.device("meta"):
         other = _shapes(build_network(model.config.name, (*model.config.classes, "one more")))
-    header = content.get("streamseg")
-    old: Any = header.get("classes") if isinstance(header, dict) else None
     known = (
         _are_classes(old) and tuple(old) != model.config.classes and bool({*old} & {*model.config.classes})
     )
@@ -85,6 +85,16 @@ def load_weights_but_classes(model: Network, path: str | Path) -> tuple[str, ...
         groups = int(other[key][0]) - int(wanted[key][0])
         take_classes(model.get_parameter(key), given[key], groups, old, model.config.classes)
     return tuple(dict.fromkeys(key.rpartition(".")[0] for key in wanted if key in spared))
+
+
+def _state_and_classes(model: Network, path: Path) -> tuple[Mapping[str, Any], Any]:
+    """What a file holds by our names, and the classes that it says it knows, if it does."""
+    if path.suffix == ".onnx":
+        return read_engine_weights(model, path)
+    content = read_archive(path)
+    header = content.get("streamseg")
+    known = header.get("classes") if isinstance(header, dict) else None
+    return our_state(_state_in(content, path)), known
 
 
 def _read_state(path: Path) -> Mapping[str, Any]:

@@ -15,9 +15,9 @@ from streamseg.models.yolact.yolact import Yolact
 __all__ = ["CONFIGS", "build_model", "resized"]
 
 REST = "other"
-"""Class of `compact` for every annotated object that has no class of its own: learnt, so that it is not taken
-for one of those, and left out of the exported engine."""
-COMPACT_CLASSES = (
+"""Class of `yolact_lite` for every annotated object that has no class of its own: learnt, so that it is not
+taken for one of those, and left out of the exported engine."""
+LITE_CLASSES = (
     *("person", "car", "cat", "dog", "elephant", "bear", "tiger", "deer", "monkey", "otter", "turtle"),
     *("bus", "truck", "motorcycle", "shape", REST),
 )
@@ -100,9 +100,9 @@ CONFIGS: dict[str, YolactConfig] = {
     ),
     "mmdet_yolact_r50": MMDET_YOLACT_R50,
     "mmdet_yolact_r101": replace(MMDET_YOLACT_R50, name="mmdet_yolact_r101", stage_blocks=R101),
-    "compact": YolactConfig(
-        name="compact",
-        classes=COMPACT_CLASSES,
+    "yolact_lite": YolactConfig(
+        name="yolact_lite",
+        classes=LITE_CLASSES,
         input_hw=(320, 448),
         block="efficientnet_lite0",
         stem="conv3",

@@ -18,7 +18,7 @@ SIZE_HW = (64, 96)
 
 @pytest.fixture(scope="module")
 def model() -> Yolact:
-    return build_model("compact", CLASSES, SIZE_HW).eval()
+    return build_model("yolact_lite", CLASSES, SIZE_HW).eval()
 
 
 @pytest.fixture
@@ -37,6 +37,13 @@ def test_round_trip(model: Yolact, saved: Path) -> None:
         assert torch.equal(loaded.state_dict()[key], value), key
 
 
+def test_a_file_from_before_yolact_lite_had_its_name(model: Yolact, tmp_path: Path) -> None:
+    header = {"model": "compact", "classes": list(CLASSES), "input_hw": list(SIZE_HW)}
+    torch.save({"streamseg": header, "state_dict": model.state_dict()}, tmp_path / "old.pth")
+
+    assert load_checkpoint(tmp_path / "old.pth").config == model.config
+
+
 def test_saving_leaves_nothing_else_behind(saved: Path) -> None:
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
 
@@ -48,7 +55,7 @@ def test_published_files_load_in_spite_of_their_leftovers(model: Yolact, tmp_pat
     state["backbone._bn0.num_batches_tracked"] = torch.zeros(1, dtype=torch.int64)
     path = tmp_path / "published.pth"
     torch.save(state, path)
-    other = build_model("compact", CLASSES, SIZE_HW)
+    other = build_model("yolact_lite", CLASSES, SIZE_HW)
 
     load_weights(other, path)
 
@@ -77,14 +84,14 @@ def test_weights_that_do_not_fit(
     torch.save(changed(model.state_dict(), **change), path)
 
     with pytest.raises(CheckpointError, match=message):
-        load_weights(build_model("compact", CLASSES, SIZE_HW), path)
+        load_weights(build_model("yolact_lite", CLASSES, SIZE_HW), path)
 
 
 @pytest.mark.slow
 def test_a_failed_load_leaves_the_network_as_it_was(model: Yolact, tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     torch.save({"backbone._conv_stem.weight": torch.zeros_like(model.backbone._conv_stem.weight)}, path)
-    other = build_model("compact", CLASSES, SIZE_HW)
+    other = build_model("yolact_lite", CLASSES, SIZE_HW)
 
     with pytest.raises(CheckpointError):
         load_weights(other, path)
@@ -120,8 +127,8 @@ def test_files_that_are_no_weights(saved: Path, tmp_path: Path) -> None:
         (None, "not a streamseg checkpoint"),
         ({"model": "other", "classes": ["a"], "input_hw": [64, 96]}, "'other' is unknown"),
         ({"model": ["x"], "classes": ["a"], "input_hw": [64, 96]}, "is unknown"),
-        ({"model": "compact", "classes": [], "input_hw": [64, 96]}, "damaged header"),
-        ({"model": "compact", "classes": ["a"], "input_hw": [64]}, "damaged header"),
+        ({"model": "yolact_lite", "classes": [], "input_hw": [64, 96]}, "damaged header"),
+        ({"model": "yolact_lite", "classes": ["a"], "input_hw": [64]}, "damaged header"),
     ],
 )
 def test_damaged_headers(tmp_path: Path, header: object, message: str) -> None:

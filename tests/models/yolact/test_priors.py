@@ -33,7 +33,7 @@ def test_anchors_run_along_rows_first() -> None:
 
 
 def test_anchors_are_rectangles_of_pixels_on_a_wide_input() -> None:
-    config = CONFIGS["compact"]
+    config = CONFIGS["yolact_lite"]
 
     priors = make_priors(config)
 
@@ -55,7 +55,7 @@ def test_other_sizes_take_upstreams_truncated_scales(side: int, scales: tuple[in
 
 
 def test_priors_are_in_order_of_the_heads() -> None:
-    model = build_model("compact", ("a",), (96, 160)).eval()
+    model = build_model("yolact_lite", ("a",), (96, 160)).eval()
 
     with torch.inference_mode():
         heads = model(torch.zeros(1, 3, 96, 160))

@@ -16,7 +16,7 @@ from streamseg.models.yolact.catalog import CONFIGS, build_model
 
 
 def test_heads_have_the_documented_shapes() -> None:
-    model = build_model("compact", ("a", "b"), (96, 128)).eval()
+    model = build_model("yolact_lite", ("a", "b"), (96, 128)).eval()
 
     with torch.inference_mode():
         heads, segmentation = model.forward_with_segmentation(torch.zeros(2, 3, 96, 128))
@@ -24,15 +24,15 @@ def test_heads_have_the_documented_shapes() -> None:
     anchors = 3 * (12 * 16 + 6 * 8 + 3 * 4 + 2 * 2)
     assert heads.loc.shape == (2, anchors, 4)
     assert heads.conf.shape == (2, anchors, 3)
-    assert heads.coeff.shape == (2, anchors, CONFIGS["compact"].mask_dim)
-    assert heads.proto.shape == (2, 24, 32, CONFIGS["compact"].mask_dim)
+    assert heads.coeff.shape == (2, anchors, CONFIGS["yolact_lite"].mask_dim)
+    assert heads.proto.shape == (2, 24, 32, CONFIGS["yolact_lite"].mask_dim)
     assert segmentation.shape == (2, 2, 12, 16)
     assert heads.coeff.abs().max() <= 1
     assert heads.proto.min() >= 0
 
 
 def test_heads_may_be_asked_for_at_sizes_that_are_no_multiple_of_the_strides() -> None:
-    model = build_model("compact", ("a",), (100, 140)).eval()
+    model = build_model("yolact_lite", ("a",), (100, 140)).eval()
 
     with torch.inference_mode():
         heads = model(torch.zeros(1, 3, 100, 140))
@@ -48,11 +48,11 @@ def test_unknown_model_names_its_neighbour() -> None:
 
 def test_tiny_input_is_refused() -> None:
     with pytest.raises(ConfigError, match="32x48: too small"):
-        build_model("compact", None, (32, 48))
+        build_model("yolact_lite", None, (32, 48))
 
 
-def test_compact_is_small() -> None:
-    parameters = sum(p.numel() for p in build_model("compact").parameters())
+def test_yolact_lite_is_small() -> None:
+    parameters = sum(p.numel() for p in build_model("yolact_lite").parameters())
 
     assert 2e6 < parameters < 4e6
 

@@ -1,4 +1,4 @@
-"""How the bundled engine is trained: its data, its mixture, its schedule."""
+"""How the bundled engine `shapes` is trained: its data, its mixture, its schedule."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from streamseg.training.pretrained import load_pretrained
 from streamseg.training.schedule import Settings
 from streamseg.training.trainer import train
 
-__all__ = ["make_mixture", "train_compact"]
+__all__ = ["make_mixture", "train_shapes"]
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +58,10 @@ def make_mixture(data: Path, classes: tuple[str, ...], input_hw: tuple[int, int]
     )
 
 
-def train_compact(
+def train_shapes(
     data: Path, out: Path, minutes: float, processes: int, seed: int = 1, weights: Path | None = None
 ) -> None:
-    """Train `compact`, its backbone pretrained on ImageNet, and write its checkpoint to `out`.
+    """Train a `yolact_lite`, its backbone pretrained on ImageNet, and write its checkpoint to `out`.
 
     `weights` of an earlier run are trained on, with pictures of full size only.
     `processes` compute side by side, each with one thread. Raises CheckpointError, ConfigError, DatasetError,
@@ -81,7 +81,7 @@ def train_rank(data: Path, out: Path, settings: Settings, weights: Path | None, 
     """The part of one of the processes."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     torch.manual_seed(settings.seed)
-    model = build_model("compact")
+    model = build_model("yolact_lite")
     assert isinstance(model.backbone, EfficientNetLite)
     if weights is None:
         load_pretrained(model.backbone)

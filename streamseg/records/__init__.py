@@ -1,0 +1,1 @@
+"""What a run has recorded, read again and written in other formats."""

@@ -1,0 +1,1 @@
+"""A run seen and changed from outside: the live page, the HTTP API, the metrics. Knows no pipeline."""

@@ -1,0 +1,46 @@
+"""The run that trains the bundled engine's class layers: its photographs, and that it spares its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra `models`")
+
+from streamseg.bundled import train_classes as command
+from streamseg.bundled.classes import SHARES, class_mixture, train_classes
+from streamseg.errors import CheckpointError, ConfigError
+from tests.bundled.test_masks import write_set
+
+
+def test_only_pictures_whose_every_object_is_annotated(tmp_path: Path) -> None:
+    for folder in SHARES:
+        write_set(tmp_path / folder, "car")
+    for kind, ending in (("JPEGImages", "jpg"), ("Annotations", "png")):
+        frames = tmp_path / "davis" / kind / "car-shadow"
+        frames.mkdir(parents=True)
+        picture = np.zeros((60, 80), np.uint8)
+        picture[20:40, 30:60] = 255
+        cv2.imwrite(str(frames / f"00000.{ending}"), picture)
+    mixture = class_mixture(tmp_path, (64, 64))
+    assert sum(share for share, _ in mixture.photos) == pytest.approx(1)
+    assert next(mixture.samples(1)).image.shape == (64, 64, 3)
+
+
+def test_weights_are_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "net.pth"
+    with pytest.raises(ConfigError, match="net.pth: would be written over the weights"):
+        train_classes(tmp_path, path, tmp_path / "." / "net.pth", iterations=1, processes=1)
+
+
+def test_missing_weights_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"--data": tmp_path, "--weights": tmp_path / "m.pth", "--out": tmp_path / "n.pth"}
+    words = [str(word) for pair in files.items() for word in pair]
+    monkeypatch.setattr("sys.argv", ["train_classes", *words])
+    assert command.main() == CheckpointError.exit_code
+    assert capsys.readouterr().err.splitlines() == [f"{tmp_path / 'm.pth'}: no such file"]

@@ -1,0 +1,115 @@
+"""The page in a real Chromium: pictures, masks on them, what is chosen, what is added and removed."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from .browser import Browser
+from .conftest import SCENE, runs
+
+PIXEL = "[...document.querySelector('canvas').getContext('2d').getImageData(96, 72, 1, 1).data]"
+
+
+@pytest.fixture(scope="module")
+def seen(free_port_of_module):
+    """A page with a source that delivers and one that is off."""
+    sources = [SCENE.format(1, 1_000_000), f"rtsp://u:hidden@127.0.0.1:{free_port_of_module}/off"]
+    with runs() as start, Browser() as browser:
+        run = start(sources=sources)
+        browser.open(run.address)
+        browser.until("document.querySelectorAll('.card').length === 2")
+        browser.until("document.querySelectorAll('.found li').length === 1")
+        yield browser, run
+
+
+@pytest.fixture(scope="module")
+def free_port_of_module():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.slow
+def test_a_picture_is_drawn_and_the_masks_on_it_are_the_viewers_choice(seen):
+    browser, _ = seen
+    assert browser.run("document.querySelector('canvas').width") == 192
+    with_mask = browser.run(f"document.getElementById('masks').checked && {PIXEL}")
+    browser.run("document.getElementById('labels').click(), document.getElementById('masks').click()")
+    without = browser.run(PIXEL)
+    assert np.abs(np.subtract(with_mask, without)).max() > 20
+    browser.run("document.getElementById('labels').click(), document.getElementById('masks').click()")
+    assert browser.said == []
+
+
+@pytest.mark.slow
+def test_a_source_that_is_off_says_why_and_shows_no_secret(seen):
+    browser, _ = seen
+    text = browser.until(
+        "(t => t.includes('connection refused') && t)(document.querySelectorAll('.card')[1].innerText)"
+    )
+    assert "connecting" in text
+    assert "no picture yet" in text
+    assert "u:***@" in text
+    assert "hidden" not in browser.run("document.documentElement.innerText")
+
+
+@pytest.mark.slow
+def test_an_object_is_chosen_in_the_picture_and_in_the_list(seen):
+    browser, _ = seen
+    pressed = "document.querySelector('.found button').getAttribute('aria-pressed')"
+    edge = "document.querySelector('canvas').getBoundingClientRect()"
+    centre = browser.run(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({edge})")
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.call(
+            "Input.dispatchMouseEvent", type=kind, x=centre[0], y=centre[1], button="left", clickCount=1
+        )
+    browser.until(f"{pressed} === 'true'")
+    browser.run("document.querySelector('.found button').click()")
+    browser.until(f"{pressed} === 'false'")
+
+
+@pytest.mark.slow
+def test_sources_are_added_and_removed_and_nothing_is_wider_than_a_narrow_window(seen):
+    browser, run = seen
+    browser.run("window.confirm = () => true")
+    browser.run(
+        f"document.getElementById('spec').value = {json.dumps(SCENE.format(3, 9))};"
+        "document.querySelector('#add button').click()"
+    )
+    browser.until("document.querySelectorAll('.card').length === 3")
+    browser.resize(390, 844)
+    assert browser.run("document.documentElement.scrollWidth") == 390
+    browser.resize(1280, 900)
+    browser.run("document.querySelectorAll('.remove')[2].click()")
+    browser.until("document.querySelectorAll('.card').length === 2")
+    assert len(run.status()["sources"]) == 2
+    browser.run("document.getElementById('spec').value = 'file:///etc/passwd'; add.requestSubmit()")
+    browser.until("document.getElementById('added').textContent.includes('files may be added from')")
+    assert [said for said in browser.said if "422" not in said] == []
+
+
+@pytest.mark.slow
+def test_masks_are_read_as_coco_writes_them(seen):
+    browser, _ = seen
+    rng = np.random.default_rng(3)
+    masks = [rng.random((37, 53)) < share for share in (0.0, 0.001, 0.3, 0.97, 1.0)]
+    masks.append(np.zeros((37, 53), bool))
+    masks[-1][5:30, 10:40] = True
+    rles = [coco_mask.encode(np.asfortranarray(mask.astype(np.uint8))) for mask in masks]
+    given = json.dumps([{"size": rle["size"], "counts": rle["counts"].decode()} for rle in rles])
+    regions = browser.run(
+        f"import('/page/masks.js').then(({{ bitsOf }}) => {given}.map(bitsOf)"
+        ".map((one) => one && {...one, bits: [...one.bits]}))"
+    )
+    for mask, region in zip(masks, regions, strict=True):
+        whole = np.zeros(mask.shape, bool)
+        if region:
+            bits = np.array(region["bits"], bool).reshape(region["height"], region["width"])
+            y, x = region["y0"], region["x0"]
+            whole[y : y + region["height"], x : x + region["width"]] = bits
+        np.testing.assert_array_equal(whole, mask)

@@ -150,11 +150,7 @@ def measure_logits(module: EngineModule, cases: list[Picture]) -> dict[str, floa
         for k, want in enumerate(case.expected.masks if case.expected.masks is not None else ()):
             shift = np.abs(found.scores[0].numpy() - case.expected.scores[k])
             same = np.flatnonzero((found.classes[0].numpy() == case.expected.classes[k]) & (shift < 1e-3))
-            found_iou = [
-                np.count_nonzero(pixels[row] & want) / max(np.count_nonzero(pixels[row] | want), 1)
-                for row in same
-            ]
-            overlaps.append(max(found_iou, default=0.0))
+            overlaps.append(max((overlap(pixels[row], want) for row in same), default=0.0))
     return {"masks": len(overlaps), "mean_iou": float(np.mean(overlaps)), "least_iou": min(overlaps)}
 
 

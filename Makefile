@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 OUT ?= out
 DATA ?=
 MINUTES ?= 100
+ITERATIONS ?= 700
 JOBS ?= 2
 WEIGHTS ?=
 CLIPS ?=
@@ -60,7 +61,8 @@ bundled: $(VENV)/.dev | $(PACKAGE)
 	@test -d '$(DATA)' || { echo "make $@ DATA=FOLDER [MINUTES=$(MINUTES)] [WEIGHTS=FILE]: docs/compact.md" >&2; exit 2; }
 	$(BIN)/python -m streamseg.bundled.train_masks --data '$(DATA)' --package $(PACKAGE) --minutes $(MINUTES) \
 		$(if $(WEIGHTS),--weights '$(WEIGHTS)' --seed 7) --out $(OUT)/masks.pth
-	$(BIN)/python -m streamseg.bundled.train_classes --data '$(DATA)' --weights $(OUT)/masks.pth --out $(OUT)/compact.pth
+	$(BIN)/python -m streamseg.bundled.train_classes --data '$(DATA)' --weights $(OUT)/masks.pth --out $(OUT)/compact.pth \
+		--iterations $(ITERATIONS)
 	$(BIN)/streamseg export $(OUT)/compact.pth -o $(OUT)/compact.onnx --score-threshold 0.001 --half-weights
 	$(BIN)/python -m streamseg.bundled.measure --engine $(OUT)/compact.onnx --data '$(DATA)' --card streamseg/bundled/compact.json
 	cp $(OUT)/compact.onnx streamseg/bundled/

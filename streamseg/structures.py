@@ -311,7 +311,8 @@ class Result:
     """The engine's classes; `class_names[class_id]`."""
     stamps: Stamps = Stamps()
     canvas: NDArray[np.uint8] | None = None
-    """(H, W, 3) uint8 BGR, the frame with the overlay drawn on a copy; None when no sink needs it."""
+    """(H, W, 3) uint8 BGR, the frame with the overlay drawn on a copy, or (H, W, 4) with alpha of a
+    cut-out; None when no sink needs it."""
     stuff: Stuff | None = None
     """None: the engine knows no stuff. `owner` counts the rows of `instances`."""
     events: tuple[Event, ...] = ()

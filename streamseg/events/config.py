@@ -204,9 +204,9 @@ class EventsConfig(Section):
 
     forget_after: Annotated[float, Field(ge=0, le=3600)] = 2.0
     """An object that was not seen for so many seconds is gone; it left when it was seen last."""
-    hand_over_after: Annotated[float, Field(ge=0, le=60)] = 1.5
+    hand_over_after: Annotated[float, Field(ge=0, le=60)] = 2.0
     """A track that begins within so many seconds beside one that ended is the same object; 0: never."""
-    hand_over_reach: Annotated[float, Field(gt=0, le=10)] = 1.5
+    hand_over_reach: Annotated[float, Field(gt=0, le=10)] = 2.0
     """How far from the way that the object would have gone on, in its sizes (root of its box's area)."""
     zones: dict[RuleName, ZoneRule] = Field(default={})
     lines: dict[RuleName, LineRule] = Field(default={})

@@ -25,9 +25,9 @@ _REASONS = {"zone": ("left", "lost"), "still": ("moved", "gone")}
 """By kind: why something ended that was seen to end, and that was not seen any more."""
 
 
-def event_id(source_id: str, kind: str, rule: str, subject: int, began: float) -> str:
+def event_id(source_id: str, kind: str, rule: str, subject: int, began: float, life: str = "") -> str:
     """16 hex digits: the same whenever the same input is seen again, whatever else is."""
-    text = "\n".join((source_id, kind, rule, str(subject), f"{began:.6f}"))
+    text = "\n".join((source_id, kind, rule, str(subject), f"{began:.6f}", *filter(None, [life])))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -42,13 +42,15 @@ class Teller:
         frame: Frame,
         tallies: Mapping[str, Tally],
         staying: frozenset[str] | None = None,
+        life: str = "",
     ) -> None:
-        """`staying`: rules are changed, and what goes on under others than these ends."""
+        """`staying`: rules are changed, and what goes on under others than these ends. `life` of the source
+        goes into ids."""
         self._changes = staying is not None
         self._staying = staying or frozenset()
         self.events: list[Event] = []
         self.tallies = dict(tallies)
-        self._source_id = source_id
+        self._source_id, self._life = source_id, life
         self._classes = class_names
         self._frame = frame
         kinds = ("zone", config.zones), ("still", config.still), ("speed", config.speeds)
@@ -137,7 +139,7 @@ class Teller:
         frame = self._frame
         self.events.append(
             Event(
-                id=event_id(self._source_id, kind, rule, turn.subject, turn.began),
+                id=event_id(self._source_id, kind, rule, turn.subject, turn.began, self._life),
                 kind=kind,
                 rule=rule,
                 phase=turn.phase,

@@ -34,13 +34,16 @@ _NO_NAME = np.zeros(1, np.int64)
 class Watch:
     """The rules of one source. Used by one thread; what it remembers is bounded."""
 
-    def __init__(self, config: EventsConfig, source_id: str, class_names: tuple[str, ...]) -> None:
-        """Of `config` only the rules for this source count; `class_names` are the engine's."""
+    def __init__(
+        self, config: EventsConfig, source_id: str, class_names: tuple[str, ...], life: str = ""
+    ) -> None:
+        """Of `config` only the rules for this source count; `class_names` are the engine's. `life` tells one
+        run of a camera from the next, whose media time and tracks begin anew: it goes into ids of events."""
         self.config = rules_of_source(config, source_id)
         self.state = WatchState.none(self.config)
         self.rejected_frames = 0
         """Frames whose time ran backwards or was not finite."""
-        self._source_id = source_id
+        self._source_id, self._life = source_id, life
         self._class_names = class_names
         self._compiled: Compiled | None = None
 
@@ -51,7 +54,8 @@ class Watch:
             self.rejected_frames += 1
             return ()
         rules = self.compiled(instances.masks.frame_hw)
-        teller = Teller(self.config, self._source_id, self._class_names, frame, self.state.tallies)
+        names = self._class_names
+        teller = Teller(self.config, self._source_id, names, frame, self.state.tallies, life=self._life)
         seen = observe(instances, tracks, now)
         self.state = _stepped(self.state, rules, self.config, seen, instances, teller)
         return tuple(teller.events)
@@ -69,7 +73,8 @@ class Watch:
         """
         new = rules_of_source(config, self._source_id)
         stays, state = same_rules(self.config, new), self.state
-        teller = Teller(self.config, self._source_id, self._class_names, frame, state.tallies, stays)
+        names = self._class_names
+        teller = Teller(self.config, self._source_id, names, frame, state.tallies, stays, self._life)
         every = np.arange(len(state.roster))
         teller.objects(state.objects.endings(every, np.full(len(every), state.now)), state.roster, state.pace)
         teller.pairs(state.pairs.endings(state.now), state.roster)
@@ -80,12 +85,13 @@ class Watch:
 
     def snapshot(self) -> dict[str, Any]:
         """All that is remembered, as JSON can hold it."""
-        return packed(self.state, self.config)
+        return {**packed(self.state, self.config), "life": self._life}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go on from a snapshot; rules that it does not know, or knows otherwise, begin anew. Raises
         ConfigError for anything that is not a snapshot."""
         self.state = unpacked(snapshot, self.config)
+        self._life = str(snapshot.get("life", ""))
 
 
 def _stepped(

@@ -15,6 +15,7 @@ from streamseg.masks.crops import (
 from streamseg.masks.decode import region_of_rle, runs_from_region, runs_from_rle
 from streamseg.masks.doubles import without_doubles
 from streamseg.masks.frame_masks import FrameMasks, area, full_frame, polygons, region, rle
+from streamseg.masks.outlines import outer_rings
 from streamseg.masks.regions import Region, contours, polygons_from_region
 from streamseg.masks.rle import Rle, rles_from_runs
 from streamseg.masks.runs import Runs
@@ -37,6 +38,7 @@ __all__ = [
     "crop_iou",
     "full_frame",
     "mask_iou",
+    "outer_rings",
     "polygons",
     "polygons_from_region",
     "region",

@@ -11,9 +11,9 @@ from streamseg.masks.soft import Masks
 __all__ = ["without_doubles"]
 
 LESS_SURE = 0.75
-"""A double's score is below this share of the other one's. Of two names that are as good as equally sure the
-less sure one is right too often: without this, the one double among the 310 instances that `compact` finds in
-94 pictures of COCO val2017 at a score of 0.3, a horse under a person's name, costs 0.7 mask AP."""
+"""A double's score is below this share of the other one's. Of two names that are nearly as sure the less sure
+one is right too often: of what `compact` finds in 94 pictures of COCO val2017 with scores of 0.3 and more,
+mask AP 22.3, leaving out all doubles costs 0.9, those of such a score 0.2."""
 
 
 def without_doubles(

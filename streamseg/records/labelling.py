@@ -11,28 +11,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import cv2
-import numpy as np
-from numpy.typing import NDArray
 
-from streamseg.masks import Region
+from streamseg.masks import outer_rings
 from streamseg.records.read import RecordedFrame, RecordedInstance
 
-__all__ = ["cvat_video", "labelme_file", "outer_rings"]
-
-TOLERANCE_PX = 1.0
-"""How far an outline may be from the mask's: fewer points are easier to move."""
-
-
-def outer_rings(region: Region) -> list[NDArray[np.float32]]:
-    """Outer edges (n ≥ 3, 2) x y in frame pixels, the greatest first."""
-    if not region.bits.size:
-        return []
-    rings, _ = cv2.findContours(
-        region.bits.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=region.origin_xy
-    )
-    rings = [cv2.approxPolyDP(ring, TOLERANCE_PX, True) for ring in rings]
-    kept = sorted((ring for ring in rings if len(ring) >= 3), key=lambda ring: -cv2.contourArea(ring))
-    return [ring[:, 0].astype(np.float32) + np.float32(0.5) for ring in kept]
+__all__ = ["cvat_video", "labelme_file"]
 
 
 def labelme_file(frame: RecordedFrame, image_name: str) -> dict[str, Any]:
@@ -85,7 +68,7 @@ def cvat_video(frames: Iterable[RecordedFrame]) -> bytes:
                 continue
             if previous and index > previous[0] + 1:
                 _polygon(track, previous[0] + 1, previous[1], outside=True)
-            points = ";".join(f"{x:.1f},{y:.1f}" for x, y in rings[0].tolist())
+            points = ";".join(f"{x:.1f},{y:.1f}" for x, y in max(rings, key=cv2.contourArea).tolist())
             _polygon(track, index, points, outside=False)
             previous = index, points
         if previous and previous[0] < last:

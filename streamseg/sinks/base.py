@@ -74,7 +74,8 @@ def counters_of(sink: Sink) -> dict[str, int]:
 
 
 def canvas_of(result: Result) -> NDArray[np.uint8]:
-    """The annotated image, (H, W, 3) uint8 BGR. Raises ValueError if it was not drawn."""
+    """The annotated image, (H, W, 3) uint8 BGR, or (H, W, 4) with alpha. Raises ValueError if there is
+    none."""
     if result.canvas is None:
         raise ValueError(f"{result!r} has no canvas, and this sink has needs_canvas = True")
     return result.canvas

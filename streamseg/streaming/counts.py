@@ -37,6 +37,6 @@ def counts_of(job: Job, source_id: str, links: Links) -> dict[str, int]:
 
 
 def recent_ages(job: Job, source_id: str) -> dict[str, float]:
-    """p50, p95 and p99 in milliseconds, and how many, of the last seconds, over all outputs."""
+    """p50, p95 and p99 in milliseconds, and how many, of the last seconds, over its `timely` outputs."""
     meters = timely(job.streams[source_id].sink_meters.values())
     return RecentQuantiles.merged(meter.recent for meter in meters).snapshot()

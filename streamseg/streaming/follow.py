@@ -72,7 +72,9 @@ class Follow:
         """With what the rules made of it."""
         frame = result.frame
         if frame.source_id not in self._watches:
-            self._watches[frame.source_id] = Watch(rules, frame.source_id, self._class_names)
+            # Of a camera, media time and tracks begin anew with each run, and ids of events must not.
+            life = "" if frame.utc_ns is None else str(frame.utc_ns)
+            self._watches[frame.source_id] = Watch(rules, frame.source_id, self._class_names, life)
         watch = self._watches[frame.source_id]
         events = watch.update(frame, result.instances, result.tracks)
         return replace(result, events=events, marks=marks_of(watch.config, watch.state, frame.size_hw))

@@ -80,19 +80,21 @@ def associate(predicted: Floats, found: Floats, stages: Sequence[Round], rank: R
         rows, columns = np.indices((len(predicted), len(found))).reshape(2, -1)
     free_tracks, free_detections = np.ones(len(predicted), np.bool_), np.ones(len(found), np.bool_)
     tracks, detections = [rows[:0]], [columns[:0]]
+    a, b = np.ascontiguousarray(predicted.T), np.ascontiguousarray(found.T)
     for stage in stages:
         choosing, offered = stage.tracks & free_tracks, stage.detections & free_detections
         if not choosing.any() or not offered.any():
             continue
-        taking_part = choosing[rows] & offered[columns]
+        taking_part = choosing.take(rows) & offered.take(columns)
         if stage.allowed is not None:
             taking_part &= stage.allowed[rows, columns]
-        at, to = rows[taking_part], columns[taking_part]
-        iou = _paired_iou(enlarged(predicted[at], stage.buffer), enlarged(found[to], stage.buffer))
+        at, to = rows.compress(taking_part), columns.compress(taking_part)
+        iou = _paired_iou(a.take(at, axis=1), b.take(to, axis=1), stage.buffer)
         if stage.fit is not None:
             iou = stage.fit(at, to, iou)
         close = iou >= stage.gate_iou
-        at, to = best_pairs(at[close], to[close], iou[close], stage.fit or rank)
+        at, to = at.compress(close), to.compress(close)
+        at, to = best_pairs(at, to, iou.compress(close), stage.fit or rank)
         free_tracks[at] = free_detections[to] = False
         tracks.append(at)
         detections.append(to)
@@ -101,8 +103,8 @@ def associate(predicted: Floats, found: Floats, stages: Sequence[Round], rank: R
 
 def _touching(a: Floats, b: Floats) -> Pairs:
     """Rows of `a` (T, 4) and `b` (M, 4) whose boxes overlap."""
-    ax1, ay1, ax2, ay2 = a.T[:, :, None]
-    bx1, by1, bx2, by2 = b.T
+    ax1, ay1, ax2, ay2 = np.ascontiguousarray(a.T)[:, :, None]
+    bx1, by1, bx2, by2 = np.ascontiguousarray(b.T)
     touching = ax1 < bx2
     touching &= bx1 < ax2
     touching &= ay1 < by2
@@ -111,14 +113,23 @@ def _touching(a: Floats, b: Floats) -> Pairs:
     return rows, columns
 
 
-def _paired_iou(a: Floats, b: Floats) -> Floats:
-    """(P,) IoU of each box of `a` (P, 4) with the one of `b` in the same row; all have an area."""
-    side = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+def _paired_iou(a: Floats, b: Floats, buffer: float) -> Floats:
+    """(P,) IoU of each box of `a` (4, P) with the one of `b` in the same column, both with `buffer` of their
+    sides added on every side; all have an area."""
+    side_a, side_b = a[2:] - a[:2], b[2:] - b[:2]
+    if buffer:
+        wider_a, wider_b = buffer * side_a, buffer * side_b
+        a = np.concatenate((a[:2] - wider_a, a[2:] + wider_a))
+        b = np.concatenate((b[:2] - wider_b, b[2:] + wider_b))
+        side_a, side_b = a[2:] - a[:2], b[2:] - b[:2]
+    side = np.minimum(a[2:], b[2:])
+    side -= np.maximum(a[:2], b[:2])
     np.maximum(side, 0.0, out=side)
-    side_a, side_b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
-    inter = side[:, 0] * side[:, 1]
-    iou: Floats = inter / (side_a[:, 0] * side_a[:, 1] + side_b[:, 0] * side_b[:, 1] - inter)
-    return iou
+    inter: Floats = side[0] * side[1]
+    union = side_a[0] * side_a[1] + side_b[0] * side_b[1]
+    union -= inter
+    inter /= union
+    return inter
 
 
 def best_pairs(rows: Indices, columns: Indices, iou: Floats, rank: Rank) -> Pairs:
@@ -128,11 +139,11 @@ def best_pairs(rows: Indices, columns: Indices, iou: Floats, rank: Rank) -> Pair
     `rank` is asked only for pairs that compete with another: one that is alone in its row and column is
     a pair whatever its rank.
     """
-    rivalled = np.bincount(rows)[rows] + np.bincount(columns)[columns] > 2
+    rivalled = np.bincount(rows).take(rows) + np.bincount(columns).take(columns) > 2
     if not rivalled.any():
         return rows, columns
     worth = iou.copy()
-    worth[rivalled] = rank(rows[rivalled], columns[rivalled], iou[rivalled])
+    worth[rivalled] = rank(rows.compress(rivalled), columns.compress(rivalled), iou.compress(rivalled))
     ranks = np.zeros((int(rows.max()) + 1, int(columns.max()) + 1))
     # What is possible stays better than nothing, however low it ranks.
     ranks[rows, columns] = np.maximum(worth, _LEAST_RANK)

@@ -69,36 +69,34 @@ def predict(state: Floats, seconds: float, nominal_seconds: float) -> None:
     and no time adds nothing.
     """
     dt = seconds
-    density = np.maximum(state[:, _POSITION, _HEIGHT], MIN_SIDE)
+    # Tracks last: rows of 50 numbers take half the time of 50 rows of four.
+    by_row = state.transpose(1, 2, 0).copy()
+    position, velocity, pp, pv, vv = by_row
+    density = np.maximum(position[_HEIGHT], MIN_SIDE)
     density *= density
     density *= (VELOCITY_STD / nominal_seconds) ** 2 / nominal_seconds
-    # One product for all tracks: in steps, position += dt * velocity, and so on, it takes twice as long.
-    state[...] = _transition(dt) @ state
-    state[:, _PP:] += density[:, None, None] * np.array([[dt**3 / 3], [dt**2 / 2], [dt]])
-    sides = state[:, _POSITION, _WIDTH:]
+    gained = dt * vv
+    position += dt * velocity
+    pp += dt * (2 * pv + gained) + density * (dt**3 / 3)
+    gained += density * (dt**2 / 2)
+    pv += gained
+    vv += density * dt
+    sides = position[_WIDTH:]
     np.maximum(sides, MIN_SIDE, out=sides)
-
-
-def _transition(dt: float) -> Floats:
-    """(5, 5) what a state is `dt` seconds later, without noise."""
-    return np.array(
-        [
-            [1, dt, 0, 0, 0],
-            [0, 1, 0, 0, 0],
-            [0, 0, 1, 2 * dt, dt * dt],
-            [0, 0, 0, 1, dt],
-            [0, 0, 0, 0, 1],
-        ]
-    )
+    state[...] = by_row.transpose(2, 0, 1)
 
 
 def correct(state: Floats, measured: Floats) -> Floats:
     """(T, 5, 4) states after seeing `measured` (T, 4)."""
-    noise = MEASUREMENT_STD * np.maximum(state[:, _POSITION, _HEIGHT, None], MIN_SIDE)
-    covered = state[:, _PP : _PV + 1]
-    gain = covered / (covered[:, 0] + noise * noise)[:, None]
-    after = state.copy()
-    after[:, : _VELOCITY + 1] += gain * (measured - state[:, _POSITION])[:, None]
-    after[:, _PP : _PV + 1] -= gain[:, :1] * covered
-    after[:, _VV] -= gain[:, 1] * covered[:, 1]
-    return after
+    by_row = state.transpose(1, 2, 0).copy()
+    position, velocity, pp, pv, vv = by_row
+    noise = MEASUREMENT_STD * np.maximum(position[_HEIGHT], MIN_SIDE)
+    total = pp + noise * noise
+    gain, velocity_gain = pp / total, pv / total
+    surprise = measured.T - position
+    position += gain * surprise
+    velocity += velocity_gain * surprise
+    vv -= velocity_gain * pv
+    pp -= gain * pp
+    pv -= gain * pv
+    return by_row.transpose(2, 0, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,10 +11,16 @@ from numpy.typing import NDArray
 
 from streamseg.structures import Instances, Tracks, TrackState
 from streamseg.tracking import motion
-from streamseg.tracking.association import Pairs, Rank, Round, associate, gap_buffer
+from streamseg.tracking.association import Pairs, Round, associate, gap_buffer
 from streamseg.tracking.clock import StepClock
 from streamseg.tracking.config import TrackerConfig
-from streamseg.tracking.detections import Detections, detections_from_instances, outline_iou, outline_share
+from streamseg.tracking.detections import (
+    Detections,
+    Outline,
+    detections_from_instances,
+    outline_iou,
+    outline_share,
+)
 from streamseg.tracking.snapshot import plain_clock, plain_table, restore_clock, restore_table
 from streamseg.tracking.tracks import TrackTable
 
@@ -22,6 +28,7 @@ __all__ = ["LostTracks", "Tracker"]
 
 Indices = NDArray[np.intp]
 Floats = NDArray[np.float64]
+Compare = Callable[[Outline | None, Outline | None, tuple[float, float]], float]
 
 _DEFAULTS = TrackerConfig()
 SNAPSHOT_VERSION = 1
@@ -172,6 +179,11 @@ class Tracker:
         confirmed, good = table.id > 0, found.score >= config.high_score
         just_seen = table.seen >= clock.previous
         same_class = table.class_id[:, None] == found.class_id
+        masked = np.array([outline is not None for outline in found.outlines], np.bool_)
+
+        def share(rows: Indices, which: Indices, _: Floats) -> Floats:
+            return self._by_outline(outline_share, found, rows, which)
+
         buffer = gap_buffer(clock.step, clock.pace_seconds)
         stages = (
             Round(confirmed, good, config.gate_iou, buffer),
@@ -179,7 +191,7 @@ class Tracker:
             Round(confirmed, good, config.gate_iou, buffer + _SECOND_LOOK_BUFFER, same_class),
             # Of an object behind another the box shrinks and grows faster than it may; its mask only loses
             # cells, or gains some.
-            Round(confirmed, good, _LEAST_SHARE, buffer, same_class, self._share_of(found)),
+            Round(confirmed, good & masked, _LEAST_SHARE, buffer, same_class, share),
             Round(confirmed & just_seen, ~good, config.low_gate_iou, buffer),
             Round(~confirmed, good, config.gate_iou, buffer),
         )
@@ -194,35 +206,20 @@ class Tracker:
         Of two detections of one object the surer is the better (Zhang et al., "ByteTrack", 2022); alone
         this is worth 1 HOTA and 2.5 IDF1 where every frame is seen.
         """
-        table = self._table
-        unseen = self._clock.now - table.seen[rows]
-        shift = motion.displacement(table.state[rows], unseen)
-        mask_iou = np.array(
-            [
-                outline_iou(table.outlines[row], found.outlines[k], (dx, dy))
-                for row, k, (dx, dy) in zip(rows.tolist(), which.tolist(), shift.tolist(), strict=True)
-            ]
-        )
-        fit = np.where(np.isnan(mask_iou), box_iou, (box_iou + mask_iou) / 2)
+        table, fit = self._table, box_iou
+        if any(found.outlines):
+            mask_iou = self._by_outline(outline_iou, found, rows, which)
+            fit = np.where(np.isnan(mask_iou), box_iou, (box_iou + mask_iou) / 2)
         other_class = table.class_id[rows] != found.class_id[which]
         ranked: Floats = fit * found.score[which] - self.config.class_penalty * other_class
         return ranked
 
-    def _share_of(self, found: Detections) -> Rank:
-        """How much of one mask of a pair lies in the other."""
-
-        def share(rows: Indices, which: Indices, _: Floats) -> Floats:
-            table = self._table
-            shift = motion.displacement(table.state[rows], self._clock.now - table.seen[rows])
-            pairs = zip(rows.tolist(), which.tolist(), shift.tolist(), strict=True)
-            return np.array(
-                [
-                    outline_share(table.outlines[row], found.outlines[k], (dx, dy))
-                    for row, k, (dx, dy) in pairs
-                ]
-            )
-
-        return share
+    def _by_outline(self, compare: Compare, found: Detections, rows: Indices, which: Indices) -> Floats:
+        """`compare` of the masks of each pair, the track's moved to where it should be by now."""
+        table = self._table
+        shift = motion.displacement(table.state[rows], self._clock.now - table.seen[rows])
+        pairs = zip(rows.tolist(), which.tolist(), map(tuple, shift.tolist()), strict=True)
+        return np.array([compare(table.outlines[row], found.outlines[k], moved) for row, k, moved in pairs])
 
     def _settle(self, rows: Indices) -> Indices:
         """Confirm what was seen often enough, end the tentative that was not seen; new places of `rows`."""

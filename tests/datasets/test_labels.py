@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamseg.datasets.labels import annotations_from_instances, outer_rings
-from streamseg.masks import Masks, Region
+from streamseg.datasets.labels import annotations_from_instances
+from streamseg.masks import Masks, Region, outer_rings
 from streamseg.structures import Instances
 
 

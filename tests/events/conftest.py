@@ -34,8 +34,8 @@ def instances_of(seen: Seen, classes: dict[int, int] | None = None, hw=HW) -> tu
 class Played:
     """A watch and the events of the frames that were shown to it."""
 
-    def __init__(self, rules: dict[str, object], source_id: str = "cam") -> None:
-        self.watch = Watch(EventsConfig.model_validate(rules), source_id, CLASSES)
+    def __init__(self, rules: dict[str, object], source_id: str = "cam", life: str = "") -> None:
+        self.watch = Watch(EventsConfig.model_validate(rules), source_id, CLASSES, life)
         self.events: list[Event] = []
         self.index = 0
 

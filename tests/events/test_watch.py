@@ -193,6 +193,13 @@ def test_the_same_input_gives_the_same_ids(watching, walk):
     assert len({(e.id, e.phase) for e in one}) == 4
 
 
+def test_two_runs_of_a_camera_share_no_id(watching, walk):
+    frames = walk([*to(20, 160, 50), *[160] * 20])
+    one, other, one_again = (watching(ZONE, life=life).play(frames).events for life in ("1", "2", "1"))
+    assert {e.id for e in one}.isdisjoint(e.id for e in other)
+    assert [e.id for e in one] == [e.id for e in one_again]
+
+
 def test_a_snapshot_goes_on_as_if_nothing_had_happened(watching, walk):
     rules = ZONE | LINE | {
         "counts": {"c": {"zone": "z", "least": 1}},

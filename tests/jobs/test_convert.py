@@ -62,6 +62,7 @@ def test_a_mask_that_is_none_is_one_line(data, tmp_path):
         convert(data, "mots", tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_format_that_is_not_there(data):
     command = [sys.executable, "-m", "streamseg", "convert", str(data), "--to", "moot", "-o", "out"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -37,6 +37,7 @@ def test_drawn_with_the_mouse(tmp_path):
     assert len(rules.lines["line 1"].points) == 2
 
 
+@pytest.mark.slow
 def test_without_a_display_it_is_one_line(tmp_path):
     bare = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
     done = subprocess.run(COMMAND.split(), cwd=tmp_path, env=bare, capture_output=True, text=True, timeout=60)
@@ -46,6 +47,7 @@ def test_without_a_display_it_is_one_line(tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_file_that_is_there_is_not_overwritten(tmp_path):
     (tmp_path / "zones.yaml").write_text("events: {}")
     done = subprocess.run(COMMAND.split(), cwd=tmp_path, capture_output=True, text=True, timeout=60)

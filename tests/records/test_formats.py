@@ -126,7 +126,12 @@ def test_labelme_has_a_polygon_for_each_part(frames):
     assert (made["imageHeight"], made["imageWidth"], made["imagePath"]) == (60, 80, "00000000.jpg")
     car, person, untracked = made["shapes"]
     assert (car["label"], car["group_id"], untracked["group_id"]) == ("car", 1, None)
-    assert sorted(map(tuple, person["points"])) == [(30.5, 20.5), (30.5, 49.5), (49.5, 20.5), (49.5, 49.5)]
+    assert sorted(map(tuple, person["points"])) == [
+        (30.25, 20.25),
+        (30.25, 49.75),
+        (49.75, 20.25),
+        (49.75, 49.75),
+    ]
 
 
 def test_cvat_has_a_track_for_each_object(frames):
@@ -135,4 +140,4 @@ def test_cvat_has_a_track_for_each_object(frames):
     assert (car.get("label"), person.get("label")) == ("car", "person")
     shown = [(p.get("frame"), p.get("outside")) for p in person.findall("polygon")]
     assert shown == [("0", "0"), ("1", "1"), ("2", "0")]
-    assert car.find("polygon").get("points").split(";")[0] == "10.5,10.5"
+    assert car.find("polygon").get("points").split(";")[0] == "10.2,10.2"

@@ -117,7 +117,7 @@ def test_thresholds_change_what_is_shown(served, scene):
     assert served.ask("PATCH", "/api/thresholds", json={"score": 0.95}).status_code == 200
     shown(0)
     answer = served.ask("PATCH", "/api/thresholds", json={"score": 0.3, "classes": ["thing"]})
-    assert answer.json()["thresholds"] == {"score": 0.3, "double_iou": 1.0, "classes": ["thing"]}
+    assert answer.json()["thresholds"] == {"score": 0.3, "double_iou": 0.7, "classes": ["thing"]}
     shown(0)
     unknown = served.ask("PATCH", "/api/thresholds", json={"classes": ["shaep"]})
     assert unknown.status_code == 422

@@ -1,0 +1,29 @@
+"""Frames that are sound but hard."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from streamseg.structures import Instances
+from streamseg.tracking import Tracker
+
+MakeInstances = Callable[..., Instances]
+FPS = 25
+
+
+def test_masks_without_area_are_followed_by_their_boxes(make_instances: MakeInstances) -> None:
+    tracker = Tracker()
+    for k in range(8):
+        boxes = [[10 + 5 * k, 10, 50 + 5 * k, 90], [60 - 5 * k, 14, 100 - 5 * k, 94]]
+        soft = np.zeros((2, 100, 100), np.uint8)
+        if k % 2:
+            soft[0, 2:22, 2:12] = 255  # one has an area now and then
+        assert tracker.update(make_instances(boxes, soft=soft), k / FPS).id.tolist() == [1, 2]
+
+
+def test_five_hundred_instances(make_instances: MakeInstances) -> None:
+    low = np.stack(np.divmod(np.arange(500), 25), axis=1) * 80.0
+    tracker = Tracker()
+    for k in range(6):
+        instances = make_instances(np.concatenate((low, low + 60), axis=1) + 3 * k, frame_hw=(2100, 2100))
+        assert tracker.update(instances, k / FPS).id.tolist() == list(range(1, 501))

@@ -132,7 +132,9 @@ def measure(engine: BaseEngine, cases: list[Picture], *, as_the_original: bool =
 
 
 def overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    return int(np.count_nonzero(a & b)) / max(int(np.count_nonzero(a | b)), 1)
+    """IoU; 1 where both are empty."""
+    union = int(np.count_nonzero(a | b))
+    return int(np.count_nonzero(a & b)) / union if union else 1.0
 
 
 def measure_logits(module: EngineModule, cases: list[Picture]) -> dict[str, float]:

@@ -13,8 +13,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from streamseg.models.levels import flat_rows
 from streamseg.models.picodet.head import LevelHeads
-from streamseg.models.picodet.network import PicoDet, PicoHeads, flat_rows
+from streamseg.models.picodet.network import PicoDet, PicoHeads
 from streamseg.training.detector_losses import compute_detector_losses
 from streamseg.training.frozen_detector import FrozenDetector
 from streamseg.training.mixture import Batch

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
+from streamseg.models.levels import twice
 from streamseg.models.picodet.backbone import BACKBONE_WIDTHS, BackboneMaps
 from streamseg.models.picodet.layers import ConvNormSwish, Separable
 
@@ -47,8 +47,3 @@ class PicoNeck(nn.Module):
             levels.append(join(torch.cat((halve(levels[-1]), x), 1)))
         levels.append(self.extra_from_lateral(stride32) + self.extra_from_level(levels[-1]))
         return levels
-
-
-def twice(x: Tensor) -> Tensor:
-    """Each cell four times."""
-    return interpolate(x, scale_factor=2.0, mode="nearest")

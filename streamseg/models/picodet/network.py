@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from streamseg.models.levels import flat_rows
 from streamseg.models.picodet.backbone import BackboneMaps, LcNet
 from streamseg.models.picodet.config import STRIDES, PicoDetConfig
 from streamseg.models.picodet.head import LevelHead, LevelHeads
@@ -85,11 +86,6 @@ class PicoDet(nn.Module):
             proto=proto,
             scenery=scenery,
         )
-
-
-def flat_rows(maps: list[Tensor]) -> Tensor:
-    """Maps (B, channels, h, w) of the levels → (B, P, channels)."""
-    return torch.cat([m.flatten(2) for m in maps], 2).transpose(1, 2)
 
 
 def level_points(input_hw: tuple[int, int]) -> Tensor:

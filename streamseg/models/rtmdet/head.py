@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, silu
 
+from streamseg.models.levels import flat_rows
 from streamseg.models.rtmdet.config import MASK_CHANNELS, STRIDES
 from streamseg.models.rtmdet.layers import ConvNormSilu
 
@@ -102,8 +103,3 @@ class RtmDetHead(nn.Module):
         for conv, norm in zip(self.cls_convs, norms, strict=True):
             x = silu(norm(conv(x)))
         return x
-
-
-def flat_rows(maps: Sequence[Tensor]) -> Tensor:
-    """Maps (B, channels, h, w) of the levels → (B, P, channels)."""
-    return torch.cat([m.flatten(2) for m in maps], 2).transpose(1, 2)

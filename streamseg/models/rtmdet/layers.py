@@ -27,7 +27,7 @@ class ConvNormSilu(nn.Module):
         return silu(self.bn(self.conv(x)))
 
 
-class Separable(nn.Module):
+class WideSeparable(nn.Module):
     """A wide depthwise convolution and a 1×1 one, each with normalisation and activation."""
 
     def __init__(self, width: int) -> None:
@@ -46,7 +46,7 @@ class CspBlock(nn.Module):
     def __init__(self, width: int, *, residual: bool) -> None:
         super().__init__()
         self.conv1 = ConvNormSilu(width, width, 3)
-        self.conv2 = Separable(width)
+        self.conv2 = WideSeparable(width)
         self.residual = residual
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
+from streamseg.models.levels import twice
 from streamseg.models.rtmdet.layers import ConvNormSilu, CspLayer
 
 __all__ = ["CspPyramid"]
@@ -46,8 +46,3 @@ class CspPyramid(nn.Module):
         for halve, join, x in zip(self.downsamples, self.bottom_up_blocks, (middle, coarse), strict=True):
             levels.append(join(torch.cat((halve(levels[-1]), x), 1)))
         return [mix(x) for mix, x in zip(self.out_convs, levels, strict=True)]
-
-
-def twice(x: Tensor) -> Tensor:
-    """Each cell four times."""
-    return interpolate(x, scale_factor=2.0, mode="nearest")

@@ -5,12 +5,11 @@ With the numerics of mmdetection's post-processing. Only the batch is free: the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d
 
 from streamseg.errors import ExportError
 from streamseg.models.corners import Corners
@@ -34,7 +33,7 @@ PLACE_UNIT = 8.0
 """A cell's place, as kernels see it, is counted in so many strides of the location they come from."""
 
 
-class ScoredPairs(NamedTuple):
+class RankedPairs(NamedTuple):
     """Locations with a class, by descending score, (B, n) each."""
 
     scores: Tensor
@@ -106,19 +105,19 @@ class RtmDetTail(nn.Module):
         height, width = self.input_hw
         return torch.tensor([width, height, width, height], dtype=like.dtype, device=like.device)
 
-    def _pairs(self, logits: Tensor) -> ScoredPairs:
+    def _pairs(self, logits: Tensor) -> RankedPairs:
         """The best of logits (B, P, C), level by level, then in one order."""
         first, parts = 0, []
         for level in torch.split(logits, self.level_sizes, dim=1):
-            found = best_pairs(level)
-            parts.append(ScoredPairs(found.scores, found.locations + first, found.classes))
+            found = level_pairs(level)
+            parts.append(RankedPairs(found.scores, found.locations + first, found.classes))
             first += level.shape[1]
         scores, locations, classes = (torch.cat(columns, 1) for columns in zip(*parts, strict=True))
         # By logit, not by score: of many a score is 1 in float32, and any order would be right.
         scores, order = scores.topk(scores.shape[1], dim=1)
         scores = scores.sigmoid()
         scores = torch.where(scores > self.score_threshold, scores, 0.0)
-        return ScoredPairs(scores, locations.gather(1, order), classes.gather(1, order))
+        return RankedPairs(scores, locations.gather(1, order), classes.gather(1, order))
 
     def _boxes(self, distances: Tensor, locations: Tensor) -> Corners:
         """Planes (B, n), pixels of the input, cut at its borders."""
@@ -151,7 +150,7 @@ class RtmDetTail(nn.Module):
         return x.reshape(batch, count, *heads.features.shape[2:])
 
 
-def best_pairs(logits: Tensor) -> ScoredPairs:
+def level_pairs(logits: Tensor) -> RankedPairs:
     """The best of one level's logits (B, P, C); what scores them is their logit."""
     count = logits.shape[2]
     # The n best pairs lie in the n locations with the best classes. Two short sorts instead of a long one.
@@ -159,7 +158,7 @@ def best_pairs(logits: Tensor) -> ScoredPairs:
     chosen = logits.gather(1, rows.unsqueeze(-1).expand(-1, -1, count)).flatten(1)
     best, index = chosen.topk(min(LEVEL_PAIRS, chosen.shape[1]), dim=1)
     row = torch.div(index, count, rounding_mode="floor")
-    return ScoredPairs(best, rows.gather(1, row), index - row * count)
+    return RankedPairs(best, rows.gather(1, row), index - row * count)
 
 
 def outline_unit(logits: Tensor) -> Tensor:
@@ -169,10 +168,17 @@ def outline_unit(logits: Tensor) -> Tensor:
     any unit. One unit for all masks would cut off some and leave others a few levels: nothing binds a
     network to a range.
     """
-    most, least = max_pool2d(logits, 2, 1), -max_pool2d(-logits, 2, 1)
+    most, least = of_squares(logits, torch.maximum), of_squares(logits, torch.minimum)
     mixed = (most > 0) & (least <= 0)
     unit = torch.where(mixed, torch.maximum(most, -least), 0.0).amax((2, 3), keepdim=True)
     return unit.clamp(min=LEAST_UNIT)
+
+
+def of_squares(x: Tensor, pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """(…, h, w) → (…, h − 1, w − 1): what `pick` takes of each square of four cells. Pooling takes eight
+    times as long in torch."""
+    pairs = pick(x[..., 1:, :], x[..., :-1, :])
+    return pick(pairs[..., 1:], pairs[..., :-1])
 
 
 def cell_places(input_hw: tuple[int, int]) -> Tensor:

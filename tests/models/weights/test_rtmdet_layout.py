@@ -86,6 +86,6 @@ def test_files_of_other_networks(
 @pytest.mark.slow
 def test_weights_of_another_family(model: Network, tmp_path: Path) -> None:
     path = tmp_path / "yolact.pth"
-    torch.save(build_model("compact", ("a", "b"), (64, 96)).state_dict(), path)
+    torch.save(build_model("yolact_lite", ("a", "b"), (64, 96)).state_dict(), path)
     with pytest.raises(CheckpointError, match="does not fit rtmdet_ins_tiny: .* missing keys"):
         load_weights(model, path)

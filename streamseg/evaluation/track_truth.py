@@ -20,7 +20,7 @@ from streamseg.evaluation.track_files import SequenceFile, SequenceFrame
 from streamseg.evaluation.tracking_scores import TrackedFrame
 from streamseg.geometry import box_iou
 
-__all__ = ["scored_frames"]
+__all__ = ["has_masks", "scored_frames"]
 
 Rles = Sequence[Mapping[str, Any]]
 Floats = NDArray[np.float64]
@@ -43,11 +43,11 @@ def scored_frames(
     """Every frame of `truth`, or those at `frames`, with the results that count there.
 
     Masks are compared where both files have them, boxes else. Of our JSON Lines, whose masks may overlap,
-    each pixel goes to the surer instance first. Results without an id are left out. Where both files are
+    each pixel goes to the surer instance first. Rows without an id are left out. Where both files are
     MOTS, or both ours, classes must agree, and results of classes that the truth never has are left out.
     Raises DatasetError where the files do not fit each other.
     """
-    with_masks = _has_masks(truth) and _has_masks(results)
+    with_masks = has_masks(truth) and has_masks(results)
     if with_masks and truth.frame_hw != results.frame_hw:
         raise DatasetError(
             f"{results.path}: masks of {results.frame_hw} (height, width), those of {truth.path} are of "
@@ -68,8 +68,9 @@ def scored_frames(
     ]
 
 
-def _has_masks(file: SequenceFile) -> bool:
-    return all(frame.rles is not None for frame in file.frames.values())
+def has_masks(file: SequenceFile) -> bool:
+    """Whether there is anything in the file, and all of it has masks."""
+    return bool(file.frames) and all(frame.rles is not None for frame in file.frames.values())
 
 
 def _scored(
@@ -93,10 +94,10 @@ def _scored(
     if known is not None:
         similarity = np.where(_same_class(there, objects, found, counted), similarity, 0.0)
     keep = np.ones(len(counted), np.bool_)
-    judged = np.ones(len(objects), np.bool_)
+    judged = there.ids[objects] >= 0
     if truth.kind == "mot":
         classes = [there.class_names[k] for k in objects]
-        judged = (there.score[objects] != 0) & np.isin(classes, PEDESTRIAN)
+        judged &= (there.score[objects] != 0) & np.isin(classes, PEDESTRIAN)
         keep = ~_on_distractors(truth, classes, similarity)
     elif truth.kind == "mots" and with_masks:
         regions = [there_rles[k] for k, name in enumerate(there.class_names) if name == IGNORED_REGION]

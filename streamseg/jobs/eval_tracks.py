@@ -13,7 +13,7 @@ from pycocotools import mask as rle_codec
 
 from streamseg.errors import ConfigError, DatasetError
 from streamseg.evaluation.track_files import SequenceFile, SequenceFrame, read_sequence_file
-from streamseg.evaluation.track_truth import scored_frames
+from streamseg.evaluation.track_truth import has_masks, scored_frames
 from streamseg.evaluation.tracking_scores import TrackedFrame, tracking_scores
 from streamseg.files import check_file_writable, write_failure, write_json
 from streamseg.masks import COMPARED_CELLS
@@ -58,7 +58,7 @@ def evaluate_tracks(
         if detections:
             found = followed(found, TrackerConfig.for_score_threshold(score), fps or found.fps or there.fps)
         of_sequence[name] = scored_frames(there, found)
-        with_masks &= _all_masks(there) and _all_masks(found)
+        with_masks &= has_masks(there) and has_masks(found)
     progress(len(pairs), len(pairs))
     figures = _figures(of_sequence, with_masks)
     if json:
@@ -67,10 +67,6 @@ def evaluate_tracks(
         except OSError as error:
             raise write_failure(json, error) from error
     return figures
-
-
-def _all_masks(file: SequenceFile) -> bool:
-    return file.kind != "mot" and all(frame.rles is not None for frame in file.frames.values())
 
 
 def _figures(of_sequence: Mapping[str, Sequence[TrackedFrame]], with_masks: bool) -> dict[str, Any]:

@@ -162,6 +162,18 @@ def test_other_classes_are_no_match_and_unknown_ones_not_judged(tmp_path: Path) 
     assert frame.similarity.tolist() == [[0, 0], [0, 0]]
 
 
+def test_nothing_found_and_nothing_there(tmp_path: Path) -> None:
+    there = json_lines(tmp_path / "t.jsonl", (1, "car", 1, (0, 0, 20, 10)))
+    nothing = json_lines(tmp_path / "n.jsonl")
+    for truth, found, counts in (
+        (there, nothing, (1, 0)),
+        (nothing, there, (0, 0)),
+        (nothing, nothing, (0, 0)),
+    ):
+        (frame,) = scored_frames(read_sequence_file(truth), read_sequence_file(found))
+        assert frame.similarity.shape == counts
+
+
 def test_files_that_do_not_fit(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("1,1,1,1,5,5,1,1,1\n")
     (tmp_path / "f.txt").write_text("3,1,1,1,5,5,1\n")

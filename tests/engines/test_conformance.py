@@ -112,7 +112,7 @@ def test_info_and_runtime_say_what_runs(opener: Opener) -> None:
 )
 def test_wrong_feeds_are_named(opener: Opener, frames: Frames, got: str) -> None:
     with opener() as engine:
-        want = r"compact: frames must be uint8 \(B, 64, 96, 3\) with B ≥ 1, got "
+        want = r"yolact_lite: frames must be uint8 \(B, 64, 96, 3\) with B ≥ 1, got "
         with pytest.raises(EngineError, match=want + got):
             engine.infer(frames)
         engine.infer(np.zeros((1, 64, 96, 3), np.uint8))  # and it goes on working
@@ -147,7 +147,7 @@ def test_closing(opener: Opener, pictures: Frames) -> None:
     engine.close()
     engine.close()
     for use in (lambda: engine.infer(pictures), lambda: engine.submit(pictures), engine.collect):
-        with pytest.raises(EngineError, match=r"compact .*: the engine is closed"):
+        with pytest.raises(EngineError, match=r"yolact_lite .*: the engine is closed"):
             use()
 
 

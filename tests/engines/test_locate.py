@@ -182,7 +182,7 @@ def test_reading_info_needs_neither_torch_nor_onnx(tiny_engine_path: Path) -> No
         "import sys; from streamseg.engines.locate import read_info; info = read_info(sys.argv[1]);"
         "print(info.model, {'torch', 'onnx', 'openvino'} & set(sys.modules))"
     )
-    assert in_fresh_process(code, tiny_engine_path) == "compact set()"
+    assert in_fresh_process(code, tiny_engine_path) == "yolact_lite set()"
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ def narrow(name: str) -> YolactConfig:
     )
 
 
-@pytest.mark.parametrize("name", [name for name in CONFIGS if "yolact" in name])
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "yolact_lite"])
 def test_every_variant_runs_and_has_a_row_per_prior(name: str) -> None:
     config = narrow(name)
     model = Yolact(config).eval()

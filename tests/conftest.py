@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -97,11 +98,26 @@ def tiny_model() -> Yolact:
 
 @pytest.fixture(scope="session")
 def tiny_engine_path(tiny_model: Yolact, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`tiny_model` as an ONNX engine: room for 20 detections, of which a few to all are taken."""
+    """`tiny_model` as an ONNX engine: room for 20 detections, of which a few to all are taken.
+
+    Exported once for all processes of a run (`pytest -n`); each has its own copy.
+    """
+    from filelock import FileLock
+
     from streamseg.export.onnx_export import export
 
-    path = tmp_path_factory.mktemp("tiny") / "tiny.onnx"
-    return export(tiny_model, path, max_detections=20, score_threshold=0.5)
+    own = tmp_path_factory.mktemp("tiny")
+    (own / "part").mkdir()
+    base = tmp_path_factory.getbasetemp()
+    made = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny_engine"
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            part = export(
+                tiny_model, own / "part" / "tiny.onnx", max_detections=20, score_threshold=0.5
+            ).parent
+            part.rename(made)
+    shutil.copytree(made, own, dirs_exist_ok=True)
+    return own / "tiny.onnx"
 
 
 @pytest.fixture

@@ -102,16 +102,19 @@ def test_an_output_folder_that_is_not_there(fails):
     assert "mkdir -p nowhere" in fails("run", SMALL, "-o", "nowhere/out.mp4", code=5)
 
 
+@pytest.mark.slow
 def test_an_unknown_class_with_the_nearest(fails):
     assert "did you mean 'person'" in fails("run", SMALL, "--classes", "persn", code=2)
 
 
+@pytest.mark.slow
 def test_an_unknown_key_with_its_path(fails, tmp_path):
     (tmp_path / "run.yaml").write_text("engine: {runtme: torch}\n")
     said = fails("run", SMALL, "--config", "run.yaml", code=2)
     assert "run.yaml: unknown key 'engine.runtme' (did you mean 'runtime'?)" in said
 
 
+@pytest.mark.slow
 def test_a_window_without_a_display(fails, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)

@@ -132,6 +132,7 @@ def test_submit_and_collect_keep_step(opener: Opener, pictures: Frames) -> None:
             np.testing.assert_array_equal(getattr(apart, name), getattr(together, name))
 
 
+@pytest.mark.slow
 @every_runtime
 def test_strided_frames_give_the_same(opener: Opener, pictures: Frames) -> None:
     with opener() as engine:

@@ -90,6 +90,7 @@ def test_gpu_module_in_half_precision(tiny_model: Yolact, pictures: Frames, dtyp
     assert np.median(agreement.mask_iou) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["solov2_light_r18", "decoupled_solo_light_r50", "solo_r50"])
 def test_heads_of_every_kind_in_half_precision(name: str) -> None:
     """Coordinates join maps of the network's type; the tail gets float32, level by level too."""

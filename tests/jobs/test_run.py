@@ -15,6 +15,7 @@ from streamseg.jobs.run import build
 from streamseg.streaming.config import load_config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_an_engine_with_a_certificate_is_hashed_once(
     copy_of: Path, monkeypatch: pytest.MonkeyPatch, runtime: str

@@ -52,6 +52,7 @@ def test_a_viewer_gets_state_pictures_and_masks(served, scene):
     assert decoded.shape == (144, 192, 3)
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_of_what_is_not_watched(served, scene):
     with served.viewer() as viewer:
         for _ in range(3):

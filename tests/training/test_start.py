@@ -135,6 +135,7 @@ def test_the_bundled_engine_is_its_own_checkpoint():
     torch.testing.assert_close(mine["scores"], torch.from_numpy(theirs.scores.copy()), rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_users_classes_take_their_rows_by_name():
     model = build_network("picodet_s", ("desk", "person", "cup"), (64, 96))
 

@@ -155,6 +155,7 @@ def test_first_version_of_deformable_convolutions() -> None:
         torch.testing.assert_close(layer(x), deform_conv2d(x, offsets(x), weight, padding=1))
 
 
+@pytest.mark.slow
 def test_another_models_weights_are_called_by_name(tmp_path: Path, shared_dir: Path) -> None:
     path = tmp_path / "light.pth"
     torch.save(listed(shared_dir / "reference" / PUBLISHED["solov2_light_r34"]), path)

@@ -99,6 +99,7 @@ def asked_by_ffmpeg(form: str) -> str:
     return requests[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form",
     [
@@ -120,6 +121,7 @@ def test_an_address_is_read_as_ffmpeg_reads_it(form: str) -> None:
         assert b64encode(address.credentials.encode()).decode() in request
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "says"),
     [

@@ -150,6 +150,7 @@ def test_bad_input_leaves_nothing_behind(float_path: Path, frames: list[Frames],
     assert list(output.parent.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_an_int8_engine_is_not_quantised_again(int8_path: Path, frames: list[Frames], tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="not an FP32 engine"):
         quantize(int8_path, tmp_path / "again.onnx", frames)

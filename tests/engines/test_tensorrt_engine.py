@@ -64,6 +64,7 @@ def assert_same(found: EngineOutputs, expected: EngineOutputs) -> None:
         np.testing.assert_allclose(have, want, atol=1 if name == "masks" else 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("graphs", [True, False])
 @pytest.mark.parametrize("length", [1, 2, 5])
 def test_batches_of_any_size(
@@ -120,6 +121,7 @@ def test_outputs_outlive_the_engine(plan: Any, cuda: Any, engine_path: Path) -> 
     assert cuda.live == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "refused",
     [
@@ -137,6 +139,7 @@ def test_a_failed_start_frees_everything(plan: Any, cuda: Any, engine_path: Path
         TensorRTEngine(engine_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refused", ["cudaGraphInstantiate", "cudaGraphLaunch", "cudaMemcpyAsync"])
 def test_a_failed_batch_leaves_the_engine_usable(
     plan: Any, cuda: Any, engine_path: Path, pictures: Frames, refused: str

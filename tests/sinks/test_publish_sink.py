@@ -20,6 +20,8 @@ from streamseg.sinks import publish_sink
 from streamseg.sinks.publish_sink import PublishSink
 from streamseg.structures import Event
 
+pytestmark = pytest.mark.slow  # each starts a program
+
 EVENT = Event("0123456789abcdef", "line", "gate", "happened", "cam 1", 3, 0.12, 0.02, 7, "person", {})
 TOPIC = "cam%201/gate"
 
@@ -122,7 +124,6 @@ def test_a_hook_that_was_away_gets_what_it_missed(hook, result_of, tmp_path, cap
     assert caplog.messages[-1].endswith("events are taken again")
 
 
-@pytest.mark.slow
 def test_the_next_run_delivers_what_is_left(result_of, tmp_path, free_port, monkeypatch):
     monkeypatch.setattr(
         publish_sink, "DRAIN_SECONDS", 0.5
@@ -154,7 +155,6 @@ def test_what_is_refused_holds_up_nothing(hook, result_of, tmp_path, status, wor
     assert sink.counters() == {"events": 2, "waiting": 0, "refused": 1, "lost": 0}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("status", [401, 302])
 def test_a_wrong_password_or_place_is_not_hammered(hook, result_of, tmp_path, status, monkeypatch):
     monkeypatch.setattr(publish_sink, "DRAIN_SECONDS", 0.2)
@@ -254,7 +254,6 @@ def test_a_broker_gets_events_and_home_assistant_learns_of_the_rule(broker, resu
     assert ids(event for _, event in events) == [f"{k:08x}{0:08x}-happened" for k in range(2)]
 
 
-@pytest.mark.slow
 def test_a_broker_that_stops_answering_and_comes_back_gets_all(broker, result_of, tmp_path):
     broker = broker("allow_anonymous true", "persistence false")
     client, came = broker.listen("streamseg/#")
@@ -279,7 +278,6 @@ def test_a_broker_that_stops_answering_and_comes_back_gets_all(broker, result_of
     assert sink.counters()["waiting"] == 0
 
 
-@pytest.mark.slow
 def test_a_wrong_password_says_so_and_is_not_printed(broker, result_of, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(publish_sink, "DRAIN_SECONDS", 0.2)
     passwords = tmp_path / "passwords"

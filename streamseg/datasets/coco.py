@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as rle_codec
 
 from streamseg.errors import DatasetError
+from streamseg.masks.decode import run_lengths
 
 __all__ = ["Annotation", "CocoDataset", "CocoImage", "LeftOut", "checked_rle", "read_coco", "read_image"]
 
@@ -205,7 +206,7 @@ def checked_rle(rle: Mapping[str, Any], size_hw: tuple[int, int]) -> Mapping[str
     if isinstance(counts, list):
         lengths = counts
     elif isinstance(counts, str):
-        lengths = _run_lengths(counts)
+        lengths = run_lengths(counts)
     else:
         raise ValueError("run lengths are neither a list nor a string")
     if any(not isinstance(n, int) or n < 0 for n in lengths) or sum(lengths) != size_hw[0] * size_hw[1]:
@@ -213,23 +214,3 @@ def checked_rle(rle: Mapping[str, Any], size_hw: tuple[int, int]) -> Mapping[str
     if isinstance(counts, list):
         packed = rle_codec.frPyObjects(dict(rle), *size_hw)
     return packed
-
-
-def _run_lengths(text: str) -> list[int]:
-    """Run lengths from COCO's string: five bits a character from 48 on, the lowest first; the sixth says that
-    more follow, the fifth of the last one is the sign. From the fourth on, minus the one before the last."""
-    lengths: list[int] = []
-    value = shift = 0
-    for character in text:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64:
-            raise ValueError("run lengths hold a character that is not COCO's")
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            value -= 1 << shift
-        lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
-        value = shift = 0
-    return lengths

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from streamseg.masks.regions import Region, region_from_runs
 from streamseg.masks.rle import Rle
 from streamseg.masks.runs import Runs
 
-__all__ = ["region_of_rle", "runs_from_region", "runs_from_rle"]
+__all__ = ["region_of_rle", "run_lengths", "runs_from_region", "runs_from_rle"]
 
 
 def runs_from_rle(rle: Rle) -> Runs:
@@ -18,9 +17,10 @@ def runs_from_rle(rle: Rle) -> Runs:
     Raises ValueError for a text that is not one, or not of that size.
     """
     height, width = rle["size"]
-    ends = np.cumsum(_lengths(rle["counts"]))
-    if len(ends) and (ends[-1] > height * width or np.any(np.diff(ends, prepend=0) < 0)):
+    lengths = run_lengths(rle["counts"])
+    if any(n < 0 for n in lengths) or sum(lengths) > height * width:
         raise ValueError(f"an RLE of more than {height}×{width} pixels, or of negative lengths")
+    ends = np.cumsum(np.array(lengths, np.int64))
     edges = ends[: len(ends) - len(ends) % 2].tolist()  # of an odd number the last is outside
     column, row = [], []
     for start, stop in zip(edges[0::2], edges[1::2], strict=True):
@@ -49,22 +49,27 @@ def runs_from_region(region: Region) -> Runs:
     return Runs(column.astype(np.int64) + x0, row.astype(np.int64) + y0)
 
 
-def _lengths(counts: str) -> NDArray[np.int64]:
-    """Run lengths of COCO's text form (`rleFrString` of cocoapi's maskApi.c)."""
+def run_lengths(counts: str) -> list[int]:
+    """Run lengths in pixels from COCO's text (`rleFrString` of cocoapi's maskApi.c), of any size and sign.
+
+    Five bits a character from 48 on, the lowest first; the sixth says that more follow, the fifth of the last
+    one is the sign. From the fourth length on, minus the one before the last. Raises ValueError for a text
+    that is none.
+    """
     lengths: list[int] = []
     value = shift = 0
-    for code in counts.encode():
-        digit = code - 48
-        if not 0 <= digit < 64:
-            raise ValueError(f"not COCO's RLE: {chr(code)!r}")
-        value |= (digit & 31) << shift
+    for character in counts:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"not COCO's RLE: {character!r}")
+        value |= (bits & 31) << shift
         shift += 5
-        if digit & 32:
+        if bits & 32:
             continue
-        if digit & 16:
+        if bits & 16:
             value -= 1 << shift
         lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
         value = shift = 0
     if shift:
         raise ValueError("not COCO's RLE: it breaks off")
-    return np.array(lengths, np.int64)
+    return lengths

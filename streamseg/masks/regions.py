@@ -1,7 +1,6 @@
 """The pixels of one instance, cut to where they are, and their outlines.
-Tested in tests/masks/test_frame_masks.py.
 
-Tested by test_frame_masks and test_box_grids.
+Tested in tests/masks/test_frame_masks.py. Further in test_box_grids.
 """
 
 from __future__ import annotations

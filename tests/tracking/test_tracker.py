@@ -1,5 +1,4 @@
 import math
-import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -381,21 +380,3 @@ def test_invariants_of_any_stream(make_instances: MakeInstances, frames: Frames)
         assert not now & ended
         ended |= alive - now
         alive = now
-
-
-def test_memory_is_flat_after_a_hundred_thousand_births(make_instances: MakeInstances) -> None:
-    random = np.random.default_rng(0)
-    tracker = Tracker(TrackerConfig(confirm_hits=1, lost_seconds=0.1))
-    frames = []
-    for _ in range(50):
-        low = random.uniform(0, 4000, (100, 2))
-        frames.append(make_instances(np.concatenate((low, low + 20), axis=1), frame_hw=(4000, 4000)))
-
-    sizes = []
-    for k in range(1100):
-        tracker.update(frames[k % 50], k / FPS)
-        if k in (99, 1099):
-            sizes.append(len(pickle.dumps(tracker)))  # all that the tracker holds on to
-    # Boxes of one frame rarely lie on those of the last.
-    assert tracker.lost().id.max() > 90_000
-    assert sizes[1] < 1.1 * sizes[0]

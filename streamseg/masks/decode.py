@@ -61,7 +61,7 @@ def run_lengths(counts: str) -> list[int]:
     for character in counts:
         bits = ord(character) - 48
         if not 0 <= bits < 64:
-            raise ValueError(f"not COCO's RLE: {character!r}")
+            raise ValueError(f"run lengths are not COCO's RLE: {character!r}")
         value |= (bits & 31) << shift
         shift += 5
         if bits & 32:
@@ -71,5 +71,5 @@ def run_lengths(counts: str) -> list[int]:
         lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
         value = shift = 0
     if shift:
-        raise ValueError("not COCO's RLE: it breaks off")
+        raise ValueError("run lengths are not COCO's RLE: they break off")
     return lengths

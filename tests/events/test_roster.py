@@ -30,7 +30,7 @@ def test_rows_stay_while_objects_come_and_go(made):
 
 
 def test_the_forgotten_are_told_with_the_time_they_were_last_seen(made):
-    roster, moves = played(made, [(0.0, {1: at(0)}), (0.5, {1: at(0)}), (2.0, {}), (2.6, {})])
+    roster, moves = played(made, [(0.0, {1: at(0)}), (0.5, {1: at(0)}), (2.0, {}), (2.8, {})])
     assert moves[2].lost.tolist() == []
     assert (moves[3].lost.tolist(), moves[3].lost_at.tolist()) == ([0], [0.5])
     assert len(roster) == 0

@@ -1,8 +1,8 @@
-"""Ids of ultralytics' TrackTrack and, where masks are given, of BoxMOT's Sam2Mot: as benchmarks/tracking_peers.py,
-in an environment of their own, as both packages are under the AGPL.
+"""Ids of ultralytics' TrackTrack and, where masks are given, of BoxMOT's Sam2Mot: as tracking_peers.py does
+it, in an environment of their own, as both packages are under the AGPL.
 
-IN may have for a sequence k also `mask{k}`, (boxes, height, width) bool, and `cell{k}`, pixels per cell. Defaults of
-the packages; TrackTrack without camera motion, as there are no pictures. Neither is told the time.
+IN may also have `mask{k}` of sequence k, (boxes, height, width) bool, and `cell{k}`, pixels per cell.
+Defaults of the packages; TrackTrack without camera motion, for want of pictures. Neither is told the time.
 """
 
 from __future__ import annotations

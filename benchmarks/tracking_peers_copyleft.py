@@ -57,10 +57,12 @@ def main() -> None:
     given = np.load(sys.argv[1])
     out: dict[str, Any] = {}
     for k in range(len(given["fps"])):
-        of_one = [given[f"{key}{k}"] for key in ("frame", "score", "box", "seen")]
-        out[f"TrackTrack|{k}"] = tracktrack(*of_one)
+        frames, scores, boxes, seen = (given[f"{key}{k}"] for key in ("frame", "score", "box", "seen"))
+        out[f"TrackTrack|{k}"] = tracktrack(frames, scores, boxes, seen)
         if f"mask{k}" in given:
-            out[f"Sam2Mot|{k}"] = sam2mot(*of_one, given[f"mask{k}"], float(given[f"cell{k}"]))
+            out[f"Sam2Mot|{k}"] = sam2mot(
+                frames, scores, boxes, seen, given[f"mask{k}"], float(given[f"cell{k}"])
+            )
     np.savez(sys.argv[2], **out)
 
 

@@ -33,10 +33,11 @@ class Follow:
         admit: Callable[[str], bool] = lambda _: True,
         note: Callable[[str, Tracker], None] = lambda _, tracker: None,
         events: EventsConfig | None = None,
+        tell: Callable[[Result], None] = lambda _: None,
     ) -> None:
         """`config` None: no ids. `fps_of`: the nominal rate of a source, if known, by its id. `admit`, asked
         for each frame by its source's id, says if it is still wanted; `note` is then told its tracker.
-        `events` are the rules."""
+        `events` are the rules; `tell` is called with each result that has events."""
         self._class_names = class_names
         self._config = config
         self._fps_of = fps_of
@@ -44,12 +45,15 @@ class Follow:
         self._note = note
         self._trackers: dict[str, Tracker] = {}
         self._events = events
-        self._watches: dict[str, Watch] = {}
+        self._tell = tell
+        self._watches: dict[str, tuple[EventsConfig | None, Watch]] = {}
         self._coast = Coast()
 
-    def use(self, config: TrackerConfig | None) -> None:
-        """From the next frame on; tracks of what scores enough go on. From any thread."""
+    def use(self, config: TrackerConfig | None, events: EventsConfig | None) -> None:
+        """From the next frame on; tracks of what scores enough, and rules that stay as they are, go on. From
+        any thread."""
         self._config = config
+        self._events = events
 
     def process(self, items: list[Segmented]) -> Iterable[Result]:
         for item in items:
@@ -66,17 +70,24 @@ class Follow:
                 stuff=kept.stuff,
                 coasted=item.coasted,
             )
-            yield self._watched(result, self._events) if self._events else result
+            watched = self._watched(result)
+            if watched.events:
+                self._tell(watched)
+            yield watched
 
-    def _watched(self, result: Result, rules: EventsConfig) -> Result:
+    def _watched(self, result: Result) -> Result:
         """With what the rules made of it."""
-        frame = result.frame
-        if frame.source_id not in self._watches:
+        frame, rules = result.frame, self._events
+        used, watch = self._watches.get(frame.source_id, (None, None))
+        if watch is None:
+            if rules is None:
+                return result
             # Of a camera, media time and tracks begin anew with each run, and ids of events must not.
             life = "" if frame.utc_ns is None else str(frame.utc_ns)
-            self._watches[frame.source_id] = Watch(rules, frame.source_id, self._class_names, life)
-        watch = self._watches[frame.source_id]
-        events = watch.update(frame, result.instances, result.tracks)
+            used, watch = rules, Watch(rules, frame.source_id, self._class_names, life)
+        ended = () if used is rules else watch.change(rules or EventsConfig(), frame)
+        self._watches[frame.source_id] = rules, watch
+        events = (*ended, *watch.update(frame, result.instances, result.tracks))
         return replace(result, events=events, marks=marks_of(watch.config, watch.state, frame.size_hw))
 
     def _followed(self, item: Segmented) -> tuple[Segmented, Tracks]:

@@ -18,6 +18,7 @@ from streamseg.capture.open import is_live, open_source
 from streamseg.capture.source import Source
 from streamseg.engine_contract import Engine, EngineInfo
 from streamseg.errors import ConfigError, SourceError, UnknownSource
+from streamseg.events.config import check_classes
 from streamseg.pipeline.channel import Policy
 from streamseg.pipeline.output import Output, Tap
 from streamseg.pipeline.parts import SinkPart
@@ -84,6 +85,7 @@ class Job:
         self.seconds = 0.0
         self.companions: list[Companion] = []
         self.address: str | None = None  # of its live page
+        self.on_events: Callable[[Result], None] = lambda _: None  # called by the tracking thread
         self.shared = tuple(shared)
         self.finished: deque[str] = deque(maxlen=1000)  # outputs of sources that were removed
         self._open_engine = open_engine
@@ -202,14 +204,16 @@ class Job:
         self.streams = {source_id: self.streams[source_id] for source_id in order}
 
     def choose(self, config: RunConfig) -> None:
-        """Show other instances from now on: `score`, `double_iou` and `classes` of `config`. Raises
-        ConfigError, and nothing has changed."""
+        """Show other instances from now on, by other rules: `score`, `double_iou`, `classes` and `events` of
+        `config`. Raises ConfigError, and nothing has changed."""
+        if config.events:
+            check_classes(config.events, self.info.classes)
         self._choice = choice_of(config, self.info)
         self.config = config
         if self._segment:
             self._segment.use(self._choice)
         if self._follow:
-            self._follow.use(tracker_config(self.config))
+            self._follow.use(tracker_config(config), config.events)
 
     @property
     def sinks(self) -> tuple[Sink, ...]:
@@ -379,8 +383,10 @@ class Job:
             self._admit,
             self._note_rejected,
             self.config.events,
+            lambda result: self.on_events(result),
         )
-        self._follow.use(tracker_config(self.config))  # it may have changed while this one was unknown
+        # They may have changed while this one was unknown.
+        self._follow.use(tracker_config(self.config), self.config.events)
         return self._follow
 
     def _admit(self, source_id: str) -> bool:

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from streamseg.capture.open import is_live, open_source
 from streamseg.capture.source import Source
@@ -28,6 +29,7 @@ from streamseg.pipeline.worker import OnError
 from streamseg.segmenter import Segmenter
 from streamseg.sinks.base import Sink, close_all, misses_nothing
 from streamseg.source_state import SourceState
+from streamseg.streaming import depths
 from streamseg.streaming.choice import choice_of, tracker_config
 from streamseg.streaming.config import RunConfig
 from streamseg.streaming.deliver import DRAIN_SECONDS, Deliver
@@ -35,6 +37,7 @@ from streamseg.streaming.follow import Follow
 from streamseg.streaming.limited import Limited
 from streamseg.streaming.meter import SinkMeter, SourceMeter
 from streamseg.streaming.outputs import written_paths
+from streamseg.streaming.outrun import Outrun
 from streamseg.streaming.render import Render, painter_of
 from streamseg.streaming.segment import Segment
 from streamseg.streaming.stream import Companion, Stream, check_names, contract_of, options_of
@@ -43,12 +46,6 @@ from streamseg.tracking.tracker import Tracker
 
 __all__ = ["Job"]
 
-LIVE_DEPTH = 1  # behind the mailbox of a live source a queue would only add age
-# Where results are moved past the engine, two come at once: what was moved right behind what was found.
-COASTED_DEPTH = 2
-LIVE_SINK_DEPTH = 4  # frames that a sink may fall behind for a moment without losing one
-FILE_DEPTH = 2
-SURE_DEPTH = 8  # of a sink that must miss nothing; when it is full, its source waits
 PAGE = "page"  # the part that viewers see through; no output, so what it skips is not counted as lost
 LOOP = "results"  # the part that is the caller's own loop, if there is one
 LEAVING_SECONDS = 15.0  # for a source that is removed, to hand over what it captured
@@ -105,6 +102,8 @@ class Job:
         self._several = len(config.sources) > 1 or self._stays_open
         # Of one camera that is off the user is told at once; of many, one must not be lost for ever.
         self._waits = sum(map(is_live, config.sources)) > 1 or self._stays_open
+        self._contract = contract_of(config, lambda i: self.streams[i]) if self._live else None
+        self._outrun = Outrun.of(self._contract, lambda i: self.streams[i].meter)
         self._followed: Output[Result]
         self._rendered: dict[str, Output[Result]] = {}
         check_names(config.capture.per_source, sinks)
@@ -134,14 +133,13 @@ class Job:
     def _accompanied(self) -> Iterator[None]:
         with ExitStack() as ending:
             ending.callback(self.close)
-            began = time.monotonic()
             self.began_ns = time.monotonic_ns()
             for companion in self.companions:
                 companion.start()
             try:
                 yield
             finally:
-                self.seconds = time.monotonic() - began
+                self.seconds = (time.monotonic_ns() - self.began_ns) / 1e9
 
     def close(self) -> None:
         """End it and finish its outputs, whether it ran or not. Idempotent. Raises SinkError."""
@@ -175,6 +173,7 @@ class Job:
             if LOOP in self.pipeline:
                 self.pipeline.attach(LOOP, [output])
             self.pipeline.attach("segment", [frames])
+            self.pipeline.attach("track", self._past_engine([spec], [frames]))
         except BaseException:
             self.remove_source(source_id)
             raise
@@ -236,9 +235,9 @@ class Job:
     # -- what it is made of ------------------------------------------------------------------------
 
     def _connect(self, specs: Mapping[str, str], sinks: Mapping[str, Sequence[Sink]], batch: int) -> None:
-        depth = max(LIVE_DEPTH if self._live else FILE_DEPTH, batch)
+        depth = max(depths.LIVE if self._live else depths.FILE, batch)
         frames = [self._add_source(source_id, spec, batch) for source_id, spec in specs.items()]
-        segmented = self.pipeline.add_stage(
+        segmented: Output[Any] = self.pipeline.add_stage(
             "segment",
             self._open_segment,
             frames,
@@ -252,7 +251,7 @@ class Job:
         self._followed = self.pipeline.add_stage(
             "track",
             self._open_follow,
-            [segmented],
+            [segmented, *self._past_engine(list(specs.values()), frames)],
             batch=batch,
             capacity=depth,
             policy="block",
@@ -266,9 +265,13 @@ class Job:
         for sink, name in self._parts.items():
             self._add_sink(sink, name)
         if self._page:
-            stays = self._stays_open
-            self.pipeline.add_sink(PAGE, self._page, [], on_error="isolate", stays_open=stays)
+            self.pipeline.add_sink(PAGE, self._page, [], on_error="isolate", stays_open=self._stays_open)
             self._show(list(self._rendered.values()))
+
+    def _past_engine(self, specs: Sequence[str], frames: Sequence[Output[Frame]]) -> list[Tap[Any]]:
+        """What the tracker gets beside the engine, of live sources for which an age is promised."""
+        pairs = zip(specs, frames, strict=True) if self._outrun else ()
+        return [out.tap(capacity=1, policy="drop_oldest") for spec, out in pairs if self._drops(spec)]
 
     def _show(self, outputs: Sequence[Output[Result]]) -> None:
         """Let the page see them: the newest result of each, holding up nobody."""
@@ -281,7 +284,7 @@ class Job:
             source_id,
             lambda: self._open_source(source_id, spec),
             # What one source can bring to a batch is what its channel holds.
-            capacity=LIVE_DEPTH if drops else max(FILE_DEPTH, batch),
+            capacity=depths.LIVE if drops else max(depths.FILE, batch),
             policy="drop_oldest" if drops else "block",
             # One of many cameras must not take the others with it; its error ends the run's exit code.
             on_error="isolate" if self._several else "stop",
@@ -300,8 +303,8 @@ class Job:
             self._sink_meters[name][source_id] = stream.sink_meters[name]
         needs_canvas = any(sink.needs_canvas for sink in sinks)
         policy = self._policy(spec)
-        live_depth = LIVE_DEPTH if promised_s is None else COASTED_DEPTH
-        depth = FILE_DEPTH if policy == "block" else live_depth
+        live_depth = depths.LIVE if promised_s is None else depths.COASTED
+        depth = depths.FILE if policy == "block" else live_depth
         self._rendered[source_id] = self.pipeline.add_stage(
             f"render {source_id}",
             lambda: Render(
@@ -310,7 +313,7 @@ class Job:
                 status_line=self.config.overlay.status,
             ),
             [followed.of(source_id, capacity=depth, policy=policy)],
-            capacity=LIVE_SINK_DEPTH if policy != "block" else FILE_DEPTH,
+            capacity=depths.LIVE_SINK if policy != "block" else depths.FILE,
             policy=policy,
             on_error=self._on_error(),
         )
@@ -330,7 +333,7 @@ class Job:
         """What a sink reads of one source."""
         if misses_nothing(sink):
             # Before the places where frames of a live source may be dropped.
-            return self._followed.of(source_id, capacity=SURE_DEPTH, policy="block")
+            return self._followed.of(source_id, capacity=depths.SURE, policy="block")
         return self._rendered[source_id]
 
     def _part_of(self, sink: Sink, source_id: str) -> str:
@@ -370,8 +373,7 @@ class Job:
         self.runtime = engine.runtime
         segmenter = Segmenter(engine, max_batch=self._batch)
         self.refused = segmenter.refused
-        contract = contract_of(self.config, lambda i: self.streams[i]) if self._live else None
-        self._segment = Segment(segmenter, overlap=not self._live, contract=contract)
+        self._segment = Segment(segmenter, overlap=not self._live, contract=self._contract)
         self._segment.use(self._choice)
         return self._segment
 
@@ -384,6 +386,7 @@ class Job:
             self._note_rejected,
             self.config.events,
             lambda result: self.on_events(result),
+            self._outrun,
         )
         # They may have changed while this one was unknown.
         self._follow.use(tracker_config(self.config), self.config.events)
@@ -393,6 +396,5 @@ class Job:
         return source_id not in self._limits or self._limits[source_id].admit()
 
     def _note_rejected(self, source_id: str, tracker: Tracker) -> None:
-        counts = {"rejected_frames": tracker.rejected_frames, "rejected_boxes": tracker.rejected_boxes}
         if source_id in self.streams:
-            self.streams[source_id].meter.rejected = counts
+            self.streams[source_id].meter.note_rejected(tracker)

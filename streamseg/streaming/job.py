@@ -34,20 +34,15 @@ from streamseg.streaming.follow import Follow
 from streamseg.streaming.limited import Limited
 from streamseg.streaming.meter import SinkMeter, SourceMeter
 from streamseg.streaming.outputs import written_paths
+from streamseg.streaming.recording import Recording, clip_of
 from streamseg.streaming.render import Render, painter_of
 from streamseg.streaming.segment import Segment
-from streamseg.streaming.stream import Companion, Stream, check_names, contract_of, options_of
+from streamseg.streaming.stream import Companion, Depth, Stream, check_names, contract_of, options_of
 from streamseg.structures import Frame, Result
 from streamseg.tracking.tracker import Tracker
 
 __all__ = ["Job"]
 
-LIVE_DEPTH = 1  # behind the mailbox of a live source a queue would only add age
-# Where results are moved past the engine, two come at once: what was moved right behind what was found.
-COASTED_DEPTH = 2
-LIVE_SINK_DEPTH = 4  # frames that a sink may fall behind for a moment without losing one
-FILE_DEPTH = 2
-SURE_DEPTH = 8  # of a sink that must miss nothing; when it is full, its source waits
 PAGE = "page"  # the part that viewers see through; no output, so what it skips is not counted as lost
 LOOP = "results"  # the part that is the caller's own loop, if there is one
 LEAVING_SECONDS = 15.0  # for a source that is removed, to hand over what it captured
@@ -69,6 +64,7 @@ class Job:
         batch: int = 1,
         page: Callable[[], SinkPart[Result]] | None = None,
         shared: Sequence[Sink] = (),
+        recording: Recording | None = None,
     ) -> None:
         """`sinks` by source id, in the order of `config.sources`; the engine's thread calls `open_engine`.
         `batch`: how many waiting frames, of one source or several, the engine gains by taking at once.
@@ -82,7 +78,8 @@ class Job:
         self.pipeline = Pipeline()
         self.began_ns = time.monotonic_ns()
         self.seconds = 0.0
-        self.companions: list[Companion] = []
+        self.recording = recording
+        self.companions: list[Companion] = [recording] if recording else []
         self.address: str | None = None  # of its live page
         self.shared = tuple(shared)
         self.finished: deque[str] = deque(maxlen=1000)  # outputs of sources that were removed
@@ -159,6 +156,8 @@ class Job:
         What it raises itself, later, is a failure of that source alone. Raises RuntimeError when the run is
         ending; everything is then as it was.
         """
+        if self.recording:
+            self.recording.check(source_id, spec)
         sinks = [*own, *self.shared]
         frames = self._add_source(source_id, spec, self._batch)
         try:
@@ -184,6 +183,8 @@ class Job:
             raise UnknownSource(source_id, self.streams)
         if not self.pipeline.remove(source_id, timeout=LEAVING_SECONDS):
             raise ConfigError(f"{source_id}: still handing over its last frames; try again")
+        if self.recording:
+            self.recording.forget(source_id)
         left = self.streams[source_id]
         self.streams = {i: stream for i, stream in self.streams.items() if i != source_id}
         own = [sink for sink in left.sinks if sink not in self.shared]
@@ -211,6 +212,12 @@ class Job:
         if self._follow:
             self._follow.use(tracker_config(self.config))
 
+    def clip(self, source_id: str, name: str = "") -> None:
+        """Keep what a source sent around this moment; see `Recording.clip`. Raises ConfigError."""
+        if source_id not in self.streams:
+            raise UnknownSource(source_id, self.streams)
+        clip_of(self.recording, source_id, name)
+
     @property
     def sinks(self) -> tuple[Sink, ...]:
         """Each once, in the order of their sources."""
@@ -232,7 +239,7 @@ class Job:
     # -- what it is made of ------------------------------------------------------------------------
 
     def _connect(self, specs: Mapping[str, str], sinks: Mapping[str, Sequence[Sink]], batch: int) -> None:
-        depth = max(LIVE_DEPTH if self._live else FILE_DEPTH, batch)
+        depth = max(Depth.LIVE if self._live else Depth.FILE, batch)
         frames = [self._add_source(source_id, spec, batch) for source_id, spec in specs.items()]
         segmented = self.pipeline.add_stage(
             "segment",
@@ -277,7 +284,7 @@ class Job:
             source_id,
             lambda: self._open_source(source_id, spec),
             # What one source can bring to a batch is what its channel holds.
-            capacity=LIVE_DEPTH if drops else max(FILE_DEPTH, batch),
+            capacity=Depth.LIVE if drops else max(Depth.FILE, batch),
             policy="drop_oldest" if drops else "block",
             # One of many cameras must not take the others with it; its error ends the run's exit code.
             on_error="isolate" if self._several else "stop",
@@ -296,8 +303,8 @@ class Job:
             self._sink_meters[name][source_id] = stream.sink_meters[name]
         needs_canvas = any(sink.needs_canvas for sink in sinks)
         policy = self._policy(spec)
-        live_depth = LIVE_DEPTH if promised_s is None else COASTED_DEPTH
-        depth = FILE_DEPTH if policy == "block" else live_depth
+        live_depth = Depth.LIVE if promised_s is None else Depth.COASTED
+        depth = Depth.FILE if policy == "block" else live_depth
         self._rendered[source_id] = self.pipeline.add_stage(
             f"render {source_id}",
             lambda: Render(
@@ -306,7 +313,7 @@ class Job:
                 status_line=self.config.overlay.status,
             ),
             [followed.of(source_id, capacity=depth, policy=policy)],
-            capacity=LIVE_SINK_DEPTH if policy != "block" else FILE_DEPTH,
+            capacity=Depth.LIVE_SINK if policy != "block" else Depth.FILE,
             policy=policy,
             on_error=self._on_error(),
         )
@@ -326,7 +333,7 @@ class Job:
         """What a sink reads of one source."""
         if misses_nothing(sink):
             # Before the places where frames of a live source may be dropped.
-            return self._followed.of(source_id, capacity=SURE_DEPTH, policy="block")
+            return self._followed.of(source_id, capacity=Depth.SURE, policy="block")
         return self._rendered[source_id]
 
     def _part_of(self, sink: Sink, source_id: str) -> str:
@@ -354,6 +361,7 @@ class Job:
 
     def _open_source(self, source_id: str, spec: str) -> Source | Limited:
         options = options_of(self.config.capture.of(source_id), waits=self._waits)
+        options = self.recording.options(source_id, options) if self.recording else options
         source = self.sources[source_id] = open_source(spec, source_id, options)
         if not self.config.max_frames:
             return source

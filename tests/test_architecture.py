@@ -45,7 +45,7 @@ ROOMS: dict[str, set[str]] = {
     "events": DATA | {"settings"},
     "records": DATA,
     "overlay": DATA,
-    "sinks": DATA,
+    "sinks": DATA | {"records"},
     # networks and engines
     "models": FILES | {"engine_contract", "version"},
     "zoo": FILES | {"progress"},
@@ -61,7 +61,7 @@ ROOMS: dict[str, set[str]] = {
     "serving": DATA,
     "streaming": DATA
     | ENGINE
-    | {"serving", "capture", "tracking", "events", "overlay", "sinks", "pipeline"}
+    | {"serving", "capture", "tracking", "events", "overlay", "records", "sinks", "pipeline"}
     | {"metrics", "settings", "version"},
     "bundled": DATA | ENGINE | {"models", "datasets", "training", "evaluation"},
     "jobs": DATA

@@ -22,6 +22,8 @@ from streamseg.cli import (
     eval_tracks,
     export,
     models,
+    query,
+    render,
     run,
     train,
     zones,
@@ -49,6 +51,8 @@ app.command("export")(export.export)
 app.command("build")(build.build)
 app.command("certify")(certify.certify)
 app.command("convert")(convert.convert)
+app.command("render")(render.render)
+app.command("query")(query.query)
 app.add_typer(data.data, name="data")
 app.command("train")(train.train)
 app.command("eval")(eval.evaluate)

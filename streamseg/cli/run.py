@@ -40,6 +40,9 @@ def run(
     publish: Annotated[
         list[str] | None, option("Events to https://… or mqtt://broker/prefix.", "--publish")
     ] = None,
+    record: Annotated[
+        str | None, option("A record, for streamseg render, query and report.", "--record")
+    ] = None,
     images: Annotated[str | None, option("Folder for annotated images.", "--images")] = None,
     show: Annotated[bool | None, option("Show a window; q closes it.", "--show")] = None,
     classes: Annotated[str | None, option("Only these classes: person,car.", "--classes")] = None,
@@ -79,6 +82,7 @@ def run(
             "jsonl": jsonl,
             "events": events,
             "publish": publish or None,
+            "record": record,
             "images": images,
             "show": show,
             "summary": summary,

@@ -137,6 +137,8 @@ class OutputConfig(Section):
     """JSON Lines, one CloudEvent for each thing that the rules see; `-` is standard output."""
     publish: tuple[Name, ...] = ()
     """Addresses that get every event: `https://…`, `mqtt://broker/prefix`."""
+    record: Name | None = None
+    """A record, of which pictures, events and reports can be made later without an engine."""
     images: Name | None = None
     """Folder for annotated images."""
     show: bool = False

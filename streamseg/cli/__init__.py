@@ -24,6 +24,7 @@ from streamseg.cli import (
     models,
     query,
     render,
+    report,
     run,
     train,
     zones,
@@ -53,6 +54,7 @@ app.command("certify")(certify.certify)
 app.command("convert")(convert.convert)
 app.command("render")(render.render)
 app.command("query")(query.query)
+app.command("report")(report.report)
 app.add_typer(data.data, name="data")
 app.command("train")(train.train)
 app.command("eval")(eval.evaluate)

@@ -46,7 +46,7 @@ ROOMS: dict[str, set[str]] = {
     "events": DATA | {"settings"},
     "records": DATA,
     "overlay": DATA,
-    "sinks": DATA,
+    "sinks": DATA | {"records"},
     # networks and engines
     "models": FILES | {"engine_contract", "version"},
     "zoo": FILES | {"progress"},
@@ -62,7 +62,7 @@ ROOMS: dict[str, set[str]] = {
     "serving": DATA,
     "streaming": DATA
     | ENGINE
-    | {"serving", "capture", "tracking", "events", "overlay", "sinks", "pipeline"}
+    | {"serving", "capture", "tracking", "events", "overlay", "records", "sinks", "pipeline"}
     | {"metrics", "settings", "version"},
     "bundled": DATA | ENGINE | {"models", "datasets", "training", "evaluation"},
     "jobs": DATA

@@ -21,7 +21,7 @@ __all__ = [
     "EngineConfig",
     "OutputConfig",
     "OverlayConfig",
-    "RecordConfig",
+    "RecordingConfig",
     "RunConfig",
     "ServeConfig",
     "TrackConfig",
@@ -140,6 +140,8 @@ class OutputConfig(Section):
     """JSON Lines, one CloudEvent for each thing that the rules see; `-` is standard output."""
     publish: tuple[Name, ...] = ()
     """Addresses that get every event: `https://…`, `mqtt://broker/prefix`."""
+    record: Name | None = None
+    """A record, of which pictures, events and reports can be made later without an engine."""
     images: Name | None = None
     """Folder for annotated images."""
     show: bool = False
@@ -148,7 +150,7 @@ class OutputConfig(Section):
     """JSON file for the end-of-run summary; `-` is standard output."""
 
 
-class RecordConfig(Section):
+class RecordingConfig(Section):
     """Streams as the cameras encoded them: nothing is drawn on them, and nothing is encoded."""
 
     segments: Name | None = None
@@ -206,7 +208,7 @@ class RunConfig(Section):
     events: EventsConfig | None = None
     """Zones, lines and other rules."""
     output: OutputConfig = OutputConfig()
-    record: RecordConfig = RecordConfig()
+    recording: RecordingConfig = RecordingConfig()
     serve: ServeConfig = ServeConfig()
 
     @field_validator("sources", "classes", mode="before")
@@ -229,7 +231,7 @@ class RunConfig(Section):
     @property
     def copies_packets(self) -> bool:
         """Whether pictures leave the run that nothing was drawn on: as the camera encoded them."""
-        return bool(self.record.segments or self.record.clips)
+        return bool(self.recording.segments or self.recording.clips)
 
     @model_validator(mode="after")
     def _main_streams_are_recorded(self) -> RunConfig:
@@ -237,7 +239,9 @@ class RunConfig(Section):
             raise ValueError("capture.main: of which camera? put it under capture.per_source.NAME")
         cameras = [self.capture, *self.capture.per_source.values()]
         if any(camera.main for camera in cameras) and not self.copies_packets:
-            raise ValueError("a main stream is there to be recorded: name record.segments or record.clips")
+            raise ValueError(
+                "a main stream is there to be recorded: name recording.segments or recording.clips"
+            )
         return self
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from streamseg.addresses import source_ids
+from streamseg.capture.open import is_live
 from streamseg.files import check_file_replaceable
 from streamseg.sinks.alpha_video_sink import AlphaVideoSink
 from streamseg.sinks.base import Sink
@@ -18,6 +19,7 @@ from streamseg.sinks.image_sink import ImageSink
 from streamseg.sinks.jsonl_sink import JsonlSink
 from streamseg.sinks.null_sink import NullSink
 from streamseg.sinks.publish_sink import PublishSink
+from streamseg.sinks.record_sink import RecordSink
 from streamseg.sinks.video_sink import VideoSink
 from streamseg.sinks.window_sink import WindowSink
 from streamseg.streaming.config import OutputConfig
@@ -33,6 +35,7 @@ def planned_outputs(output: OutputConfig, ids: Sequence[str]) -> list[PlannedOut
     others = [
         PlannedOutput(output.jsonl or "", "--jsonl"),
         PlannedOutput(output.events or "", "--events"),
+        PlannedOutput(output.record or "", "--record"),
         PlannedOutput(output.images or "", "--images", is_folder=True),
         PlannedOutput(output.summary or "", "--summary"),
     ]
@@ -44,7 +47,8 @@ def written_paths(sinks: Iterable[Sink]) -> list[str]:
     paths = [
         sink.folder if isinstance(sink, ImageSink) else sink.path
         for sink in dict.fromkeys(sinks)
-        if isinstance(sink, VideoSink | AlphaVideoSink | JsonlSink | EventsSink | ImageSink) and sink.frames
+        if isinstance(sink, VideoSink | AlphaVideoSink | JsonlSink | EventsSink | RecordSink | ImageSink)
+        and sink.frames
     ]
     return [str(path) for path in paths if path.exists()]
 
@@ -66,7 +70,8 @@ def open_sinks(
     ids = source_ids(specs)
     check_outputs(output, ids, [*specs, *other_inputs])
     own = {i: own_sinks(output, i, len(ids), has_alpha=has_alpha) for i in ids}
-    every = open_shared(output, len(ids), has_alpha=has_alpha) if shared is None else shared
+    live = any(map(is_live, specs))
+    every = open_shared(output, len(ids), has_alpha=has_alpha, live=live) if shared is None else shared
     return {i: [*own[i], *every] for i in ids}
 
 
@@ -84,8 +89,13 @@ def own_sinks(output: OutputConfig, source_id: str, count: int, *, has_alpha: bo
     return [kind(_video_path(output.video, source_id, count))] if output.video else []
 
 
-def open_shared(output: OutputConfig, count: int, *, has_alpha: bool = False) -> list[Sink]:
-    """What all of `count` sources write. Raises ConfigError or SinkError."""
+def open_shared(
+    output: OutputConfig, count: int, *, has_alpha: bool = False, live: bool = False
+) -> list[Sink]:
+    """What all of `count` sources write; of `live` ones a record that is there is continued.
+
+    Raises ConfigError or SinkError.
+    """
     shared: list[Sink] = []
     if output.jsonl:
         shared.append(JsonlSink(output.jsonl))
@@ -97,6 +107,8 @@ def open_shared(output: OutputConfig, count: int, *, has_alpha: bool = False) ->
         shared.append(NullSink())
     if output.events:
         shared.append(EventsSink(output.events))
+    if output.record:
+        shared.append(RecordSink(output.record, continues=live))
     shared.extend(PublishSink(address) for address in output.publish)
     return shared
 

@@ -49,11 +49,12 @@ class RecordedFrame:
     """By descending score."""
 
 
-def read_frames(path: Path) -> Iterator[RecordedFrame]:
+def read_frames(path: str | Path) -> Iterator[RecordedFrame]:
     """The frames of a file that `--jsonl` or `--record` wrote; its end may have broken off.
 
     Raises DatasetError, naming file and line.
     """
+    path = Path(path)
     if is_record(path):
         yield from _of_record(path)
         return

@@ -56,7 +56,7 @@ ROOMS: dict[str, set[str]] = {
     # proof
     "datasets": DATA | {"overlay", "progress"},
     "training": DATA | {"models", "datasets"},
-    "evaluation": DATA | ENGINE | {"datasets", "overlay"},
+    "evaluation": DATA | ENGINE | {"datasets", "overlay", "records"},
     "certification": DATA | ENGINE | {"evaluation", "overlay", "version"},
     # use
     "serving": DATA,

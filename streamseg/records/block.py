@@ -135,7 +135,7 @@ def _numbers(rows: Sequence[Row]) -> bytes:
     out.bits(np.diff(np.array([row.captured_ns for row in rows], np.int64), prepend=0))
     out.whole(np.array([_UTC_SOURCES.index(row.utc_from) for row in rows]))
     for stage in range(3):
-        out.bits(np.diff(np.array([row.ages_us[stage] for row in rows], np.int32), prepend=np.int32(0)))
+        out.bits(np.diff(np.array([row.ages_us[stage] for row in rows], np.int64), prepend=0))
     out.whole(np.array([row.coasted for row in rows]))
     for side in range(2):
         out.whole(np.diff([row.size_hw[side] for row in rows], prepend=0))
@@ -188,7 +188,7 @@ def unpacked_block(packed: PackedBlock, classes: int, *, with_masks: bool = True
     pts = np.cumsum(read.bits(frames, np.int64)).view(np.float64)
     captured = np.cumsum(read.bits(frames, np.int64))
     utc_from = read.whole(frames)
-    ages = np.stack([_summed(read, frames) for _ in range(3)], axis=1).astype(np.int64)
+    ages = np.stack([np.cumsum(read.bits(frames, np.int64)) for _ in range(3)], axis=1)
     coasted = read.whole(frames) != 0
     size_hw = np.stack([np.cumsum(read.whole(frames)) for _ in range(2)], axis=1)
     ids = read.whole(instances)

@@ -65,7 +65,7 @@ class Replay:
                 self.media_seconds = frame.pts_seconds - begin
                 now = frame.captured_ns
                 result = replace(result, stamps=Stamps(segment=now, track=now))
-                yield self._rules.of(result) if self._rules else result
+                yield self._rules.marked(result) if self._rules else result
 
     def interrupt(self) -> None:
         self._clip.interrupt()
@@ -82,19 +82,24 @@ class ReplayedRules:
         self._watch: Watch | None = None
 
     def of(self, result: Result) -> Result:
-        """With events and marks."""
+        """With events."""
         frame = result.frame
         if self._watch is None:
             # As in the run itself (streaming/follow.py), so that ids of events are the same.
             life = "" if frame.utc_ns is None else str(frame.utc_ns)
             self._watch = Watch(self._config, self._take.source_id, self._take.header.classes, life)
-        watch = self._watch
-        events = watch.update(frame, result.instances, result.tracks)
-        return replace(result, events=events, marks=marks_of(watch.config, watch.state, frame.size_hw))
+        return replace(result, events=self._watch.update(frame, result.instances, result.tracks))
+
+    def marked(self, result: Result) -> Result:
+        """With events and marks."""
+        made = self.of(result)
+        assert self._watch
+        marks = marks_of(self._watch.config, self._watch.state, result.frame.size_hw)
+        return replace(made, marks=marks)
 
 
 def recorded_results(recording: RunRecord, take: Take, rules: EventsConfig | None = None) -> Iterator[Result]:
-    """Every frame of one take, in order, on a black picture; with `rules`, what they make of it."""
+    """Every frame of one take, in order, on a black picture; with `rules`, the events that they tell."""
     at_work = ReplayedRules(rules, take) if rules else None
     for block in recording.blocks(take):
         for k, size_hw in enumerate(block.size_hw.tolist()):

@@ -34,7 +34,8 @@ def rows(count=30, hw=(96, 160)):
         score = np.linspace(0.9, 0.3, n).astype(np.float32)
         made.append(
             Row(2 * k, k / 29.97, 1_700_000_000_000_000_000 + k * 33_366_700, "prft" if k % 2 else None,
-                (1000 + k, 2000, -1), k % 5 == 0, hw, np.arange(n, dtype=np.int32), score, xyxy, tracks, runs)
+                (1000 + k, 10**13, -1), k % 5 == 0, hw, np.arange(n, dtype=np.int32), score, xyxy, tracks,
+                runs)
         )  # fmt: skip
     return made
 
@@ -61,7 +62,7 @@ def test_results_come_back_as_they_were():
         for before, after in zip(row.runs, result.instances.pixels.runs, strict=True):
             np.testing.assert_array_equal(before.column, after.column)
             np.testing.assert_array_equal(before.row, after.row)
-    assert block.ages_us.tolist()[3] == [1003, 2000, -1]
+    assert block.ages_us.tolist()[3] == [1003, 10**13, -1]
 
 
 def test_chosen_instances_keep_their_pixels():

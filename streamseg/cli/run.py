@@ -41,6 +41,10 @@ def run(
     publish: Annotated[
         list[str] | None, option("Events to https://… or mqtt://broker/prefix.", "--publish")
     ] = None,
+    segments: Annotated[
+        str | None, option("Folder for streams as the cameras send them, in files of a minute.", "--record")
+    ] = None,
+    clips: Annotated[str | None, option("Folder for such a clip of each event.", "--clips")] = None,
     images: Annotated[str | None, option("Folder for annotated images.", "--images")] = None,
     show: Annotated[bool | None, option("Show a window; q closes it.", "--show")] = None,
     classes: Annotated[str | None, option("Only these classes: person,car.", "--classes")] = None,
@@ -85,6 +89,7 @@ def run(
             "show": show,
             "summary": summary,
         },
+        "record": {"segments": segments, "clips": clips},
         "overlay": {"trail_seconds": trail, "effects": effect or None},
         "classes": [name.strip() for name in classes.split(",")] if classes is not None else None,
         "score": score,

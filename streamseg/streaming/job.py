@@ -15,10 +15,9 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from streamseg.capture.open import is_live, open_source
-from streamseg.capture.source import Source
+from streamseg.capture.open import is_live
 from streamseg.engine_contract import Engine, EngineInfo
-from streamseg.errors import ConfigError, SourceError, UnknownSource
+from streamseg.errors import ConfigError, UnknownSource
 from streamseg.events.config import check_classes
 from streamseg.pipeline.channel import Policy
 from streamseg.pipeline.output import Output, Tap
@@ -34,13 +33,14 @@ from streamseg.streaming.choice import choice_of, tracker_config
 from streamseg.streaming.config import RunConfig
 from streamseg.streaming.deliver import DRAIN_SECONDS, Deliver
 from streamseg.streaming.follow import Follow
-from streamseg.streaming.limited import Limited
 from streamseg.streaming.meter import SinkMeter, SourceMeter
+from streamseg.streaming.openings import Openings
 from streamseg.streaming.outputs import written_paths
 from streamseg.streaming.outrun import Outrun
+from streamseg.streaming.recording import Recording, clip_of
 from streamseg.streaming.render import Render, painter_of
 from streamseg.streaming.segment import Segment
-from streamseg.streaming.stream import Companion, Stream, check_names, contract_of, options_of
+from streamseg.streaming.stream import Companion, Stream, check_names, contract_of
 from streamseg.structures import Frame, Result
 from streamseg.tracking.tracker import Tracker
 
@@ -67,6 +67,7 @@ class Job:
         batch: int = 1,
         page: Callable[[], SinkPart[Result]] | None = None,
         shared: Sequence[Sink] = (),
+        recording: Recording | None = None,
     ) -> None:
         """`sinks` by source id, in the order of `config.sources`; the engine's thread calls `open_engine`.
         `batch`: how many waiting frames, of one source or several, the engine gains by taking at once.
@@ -74,13 +75,13 @@ class Job:
         self.config = config
         self.info = info
         self.streams: dict[str, Stream] = {}
-        self.sources: dict[str, Source] = {}
         self.runtime = "loading"
         self.refused: Mapping[str, int] = {}
         self.pipeline = Pipeline()
         self.began_ns = time.monotonic_ns()
         self.seconds = 0.0
-        self.companions: list[Companion] = []
+        self.recording = recording
+        self.companions: list[Companion] = [recording] if recording else []
         self.address: str | None = None  # of its live page
         self.on_events: Callable[[Result], None] = lambda _: None  # called by the tracking thread
         self.shared = tuple(shared)
@@ -91,7 +92,6 @@ class Job:
         self._follow: Follow | None = None
         self._page = page
         self._batch = batch
-        self._limits: dict[str, Limited] = {}
         self._parts: dict[Sink, str] = {}
         self._unopened: set[Sink] = set()
         self._sink_meters: dict[str, dict[str, SinkMeter]] = {}
@@ -101,7 +101,9 @@ class Job:
         self._stays_open = page is not None and self._live and not config.max_frames
         self._several = len(config.sources) > 1 or self._stays_open
         # Of one camera that is off the user is told at once; of many, one must not be lost for ever.
-        self._waits = sum(map(is_live, config.sources)) > 1 or self._stays_open
+        waits = sum(map(is_live, config.sources)) > 1 or self._stays_open
+        self._openings = Openings(recording, waits=waits)
+        self.sources = self._openings.sources
         self._contract = contract_of(config, lambda i: self.streams[i]) if self._live else None
         self._outrun = Outrun.of(self._contract, lambda i: self.streams[i].meter)
         self._followed: Output[Result]
@@ -159,6 +161,8 @@ class Job:
         What it raises itself, later, is a failure of that source alone. Raises RuntimeError when the run is
         ending; everything is then as it was.
         """
+        if self.recording:
+            self.recording.check(source_id, spec)
         sinks = [*own, *self.shared]
         frames = self._add_source(source_id, spec, self._batch)
         try:
@@ -185,14 +189,15 @@ class Job:
             raise UnknownSource(source_id, self.streams)
         if not self.pipeline.remove(source_id, timeout=LEAVING_SECONDS):
             raise ConfigError(f"{source_id}: still handing over its last frames; try again")
+        if self.recording:
+            self.recording.forget(source_id)
         left = self.streams[source_id]
         self.streams = {i: stream for i, stream in self.streams.items() if i != source_id}
         own = [sink for sink in left.sinks if sink not in self.shared]
         self.finished.extend(written_paths(own))
         for sink in own:
             self._parts.pop(sink, None)
-        self.sources.pop(source_id, None)
-        self._limits.pop(source_id, None)
+        self._openings.forget(source_id)
         self._rendered.pop(source_id, None)
         for part, meters in list(self._sink_meters.items()):
             if meters.pop(source_id, None) and not meters and part not in self.pipeline:
@@ -214,6 +219,12 @@ class Job:
         if self._follow:
             self._follow.use(tracker_config(config), config.events)
 
+    def clip(self, source_id: str, name: str = "") -> None:
+        """Keep what a source sent around this moment; see `Recording.clip`. Raises ConfigError."""
+        if source_id not in self.streams:
+            raise UnknownSource(source_id, self.streams)
+        clip_of(self.recording, source_id, name)
+
     @property
     def sinks(self) -> tuple[Sink, ...]:
         """Each once, in the order of their sources."""
@@ -222,15 +233,7 @@ class Job:
     def state_of(self, source_id: str) -> SourceState:
         """How a source is doing now; from any thread, also before the run and after it. Raises KeyError."""
         self.streams[source_id]
-        source = self.sources.get(source_id)
-        state = source.state if source else SourceState("connecting", since_ns=self.began_ns)
-        ended_ns = self.pipeline.ended_ns(source_id) if source_id in self.pipeline else None
-        if ended_ns is None:
-            return state
-        part = f"source {source_id!r}"
-        error = next((failure.error for failure in self.pipeline.failures if failure.part == part), None)
-        reason = error.reason if isinstance(error, SourceError) else None
-        return SourceState("ended", reason, str(error or ""), ended_ns, state.reconnects)
+        return self._openings.state_of(source_id, self.pipeline, self.began_ns)
 
     # -- what it is made of ------------------------------------------------------------------------
 
@@ -282,7 +285,7 @@ class Job:
         drops = self._drops(spec)
         return self.pipeline.add_source(
             source_id,
-            lambda: self._open_source(source_id, spec),
+            lambda: self._openings.open(source_id, spec, self.config, drops=drops),
             # What one source can bring to a batch is what its channel holds.
             capacity=depths.LIVE if drops else max(depths.FILE, batch),
             policy="drop_oldest" if drops else "block",
@@ -359,15 +362,6 @@ class Job:
         """Whether the newest frame matters more than every frame."""
         return self.config.drop == "oldest" or (self.config.drop == "auto" and is_live(spec))
 
-    def _open_source(self, source_id: str, spec: str) -> Source | Limited:
-        options = options_of(self.config.capture.of(source_id), waits=self._waits)
-        source = self.sources[source_id] = open_source(spec, source_id, options)
-        if not self.config.max_frames:
-            return source
-        limited = Limited(source, self.config.max_frames, drops=self._drops(spec))
-        self._limits[source_id] = limited
-        return limited
-
     def _open_segment(self) -> Segment:
         engine = self._open_engine()
         self.runtime = engine.runtime
@@ -382,7 +376,7 @@ class Job:
             self.info.classes,
             tracker_config(self.config),
             lambda i: self.sources[i].fps,
-            self._admit,
+            self._openings.admit,
             self._note_rejected,
             self.config.events,
             lambda result: self.on_events(result),
@@ -391,9 +385,6 @@ class Job:
         # They may have changed while this one was unknown.
         self._follow.use(tracker_config(self.config), self.config.events)
         return self._follow
-
-    def _admit(self, source_id: str) -> bool:
-        return source_id not in self._limits or self._limits[source_id].admit()
 
     def _note_rejected(self, source_id: str, tracker: Tracker) -> None:
         if source_id in self.streams:

@@ -201,7 +201,7 @@ def test_an_engine_slower_than_the_promise_is_outrun_by_the_tracker() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("streamseg.streaming.ladder._WINDOW_S", 0.5)
-        patch.setattr("streamseg.streaming.job.open_source", lambda *_: Camera(1500))
+        patch.setattr("streamseg.streaming.openings.open_source", lambda *_: Camera(1500))
         assert job.run(0.01, refresh) == 0
     numbers = summary(job)["sources"]["camera"]
     beside = kept.results[in_time[0] :]

@@ -2,14 +2,14 @@
 
     python benchmarks/soak.py --minutes 30 --out benchmarks/soak.json
 
-The main job in a process of its own: four RTSP cameras on this machine (640×360, 30 frames a second, a ball;
-two servers), an engine that finds the bright spot and takes 5 ms a call, a zone, live page, JSON Lines, events
-to a file and to a real MQTT broker, an annotated .mkv of each camera. One of the servers is killed (kill -9)
-every two minutes and comes back five seconds later. Of two viewers one draws, and one connects anew every ten
-seconds.
+The main job in a process of its own: four RTSP cameras on this machine (640×360, 30 frames a second, a
+ball; two servers), an engine that finds the bright spot and takes 5 ms a call, a zone, live page, JSON
+Lines, events to a file and to a real MQTT broker, an annotated .mkv of each camera. One server is killed
+(kill -9) every two minutes and comes back five seconds later. Of two viewers one draws, one connects anew
+every ten seconds.
 
-Every five seconds: resident memory, threads and descriptors of the process (/proc), and /api/status. One row
-a minute; slopes are fitted behind the first five minutes (or a third of a short run). Needs
+Every five seconds: resident memory, threads and descriptors of the process (/proc), and /api/status. One
+row a minute; slopes are fitted behind the first five minutes (or a third of a short run). Needs
 tests/install_system_packages.sh.
 """
 

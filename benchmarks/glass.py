@@ -2,7 +2,7 @@
 
     python benchmarks/glass.py --out benchmarks/glass.json
 
-A real RTSP server draws its clock as a barcode into each picture (tests/barcode_server.py), encodes it and sends
+A real RTSP server draws its clock as a barcode into each picture (tests/barcode_server.py), encodes and sends
 it. The main job decodes it, asks an engine that takes 5 ms a call, tracks, and serves its page; a real
 Chromium (Debian package chromium) draws it with a mask over it, and the bars are read back from its canvas
 at every repaint and compared with the same clock. Rounds of both sizes take turns.

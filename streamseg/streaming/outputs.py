@@ -18,6 +18,7 @@ from streamseg.sinks.image_sink import ImageSink
 from streamseg.sinks.jsonl_sink import JsonlSink
 from streamseg.sinks.null_sink import NullSink
 from streamseg.sinks.publish_sink import PublishSink
+from streamseg.sinks.trace_sink import TraceSink
 from streamseg.sinks.video_sink import VideoSink
 from streamseg.sinks.window_sink import WindowSink
 from streamseg.streaming.config import OutputConfig
@@ -98,6 +99,8 @@ def open_shared(output: OutputConfig, count: int, *, has_alpha: bool = False) ->
     if output.events:
         shared.append(EventsSink(output.events))
     shared.extend(PublishSink(address) for address in output.publish)
+    if output.traces:
+        shared.append(TraceSink(output.traces, output.trace_share))
     return shared
 
 

@@ -24,6 +24,7 @@ from streamseg.cli import (
     export,
     models,
     run,
+    top,
     train,
     zones,
 )
@@ -47,6 +48,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run")(run.run)
+app.command("top")(top.top)
 app.command("zones")(zones.zones)
 app.command("demo")(demo.demo)
 app.command("export")(export.export)

@@ -27,6 +27,7 @@ from streamseg.cli import (
     render,
     report,
     run,
+    top,
     train,
     zones,
 )
@@ -50,6 +51,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run")(run.run)
+app.command("top")(top.top)
 app.command("zones")(zones.zones)
 app.command("demo")(demo.demo)
 app.command("export")(export.export)

@@ -20,6 +20,7 @@ from streamseg.sinks.jsonl_sink import JsonlSink
 from streamseg.sinks.null_sink import NullSink
 from streamseg.sinks.publish_sink import PublishSink
 from streamseg.sinks.record_sink import RecordSink
+from streamseg.sinks.trace_sink import TraceSink
 from streamseg.sinks.video_sink import VideoSink
 from streamseg.sinks.window_sink import WindowSink
 from streamseg.streaming.config import OutputConfig
@@ -110,6 +111,8 @@ def open_shared(
     if output.record:
         shared.append(RecordSink(output.record, continues=live))
     shared.extend(PublishSink(address) for address in output.publish)
+    if output.traces:
+        shared.append(TraceSink(output.traces, output.trace_share))
     return shared
 
 

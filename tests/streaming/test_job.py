@@ -360,3 +360,17 @@ def test_a_cut_out_is_written_with_alpha(clip, tmp_path):
 def test_effects_that_cannot_be(options, says):
     with pytest.raises(ConfigError, match=says):
         load_config(None, {"sources": ["synthetic"], **options})
+
+
+def test_an_annotated_video_goes_to_several_places_each_with_the_name_of_its_source(clip, tmp_path):
+    other = tmp_path / "other.mp4"
+    other.write_bytes(clip.read_bytes())
+    videos = [str(tmp_path / "a.mp4"), str(tmp_path / "b.mkv"), "rtsp://user:pw@host/live?x=1"]
+    config = load_config(None, {"sources": [str(clip), str(other)], "output": {"video": videos}})
+    sinks = open_sinks(config.output, config.sources)
+    assert [s.path and s.path.name for s in sinks["other"]] == ["a-other.mp4", "b-other.mkv", None]
+    assert sinks["other"][2].address == "rtsp://user:pw@host/live-other?x=1"
+    job = job_of({"sources": [str(clip)], "output": {"video": videos[:2]}})
+    job.run()
+    assert [len(times_of(path)) for path in videos[:2]] == [25, 25]
+    assert summary(job)["outputs"] == videos[:2]

@@ -40,7 +40,8 @@ def run(
     jsonl: Annotated[str | None, option("JSON Lines, one per frame; - is stdout.", "--jsonl")] = None,
     events: Annotated[str | None, option("Events as JSON Lines; - is stdout.", "--events")] = None,
     publish: Annotated[
-        list[str] | None, option("Events to https://… or mqtt://broker/prefix.", "--publish")
+        list[str] | None,
+        option("Events to https://…, mqtt://broker/prefix, kafka://broker/topic.", "--publish"),
     ] = None,
     segments: Annotated[
         str | None, option("Folder for streams as the cameras send them, in files of a minute.", "--record")

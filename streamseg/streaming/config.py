@@ -140,7 +140,7 @@ class OutputConfig(Section):
     events: Name | None = None
     """JSON Lines, one CloudEvent for each thing that the rules see; `-` is standard output."""
     publish: tuple[Name, ...] = ()
-    """Addresses that get every event: `https://…`, `mqtt://broker/prefix`."""
+    """Addresses that get every event: `https://…`, `mqtt://broker/prefix`, `kafka://broker/topic`."""
     images: Name | None = None
     """Folder for annotated images."""
     show: bool = False

@@ -205,7 +205,7 @@ class RunConfig(Section):
     `auto` is `oldest` for live sources and `never` for files."""
     max_age_s: Seconds | None = None
     """Of live sources: no result older than this reaches an output. Where too much is lost, every second
-    frame goes past the engine, its masks moved by the tracker."""
+    frame, or every one, goes past the engine, its masks moved by the tracker."""
     capture: CaptureConfig = CaptureConfig()
     track: TrackConfig = TrackConfig()
     overlay: OverlayConfig = OverlayConfig()

@@ -13,17 +13,7 @@ from streamseg.streaming.config import CameraConfig, RunConfig
 from streamseg.streaming.contract import LatencyContract
 from streamseg.streaming.meter import SinkMeter, SourceMeter
 
-__all__ = ["Companion", "Depth", "Stream", "check_names", "contract_of", "options_of"]
-
-
-class Depth:
-    """How many items a channel holds."""
-
-    LIVE = 1  # behind the mailbox of a live source a queue would only add age
-    COASTED = 2  # where results are moved past the engine, two come at once: moved right behind found
-    LIVE_SINK = 4  # frames that a sink may fall behind for a moment without losing one
-    FILE = 2
-    SURE = 8  # of a sink that must miss nothing; when it is full, its source waits
+__all__ = ["Companion", "Stream", "check_names", "contract_of", "options_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

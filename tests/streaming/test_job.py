@@ -19,11 +19,11 @@ from streamseg.jobs.run import build
 from streamseg.jobs.stream import stream
 from streamseg.scene import SyntheticScene
 from streamseg.sinks.list_sink import ListSink
+from streamseg.streaming import depths
 from streamseg.streaming.config import load_config
 from streamseg.streaming.job import Job
 from streamseg.streaming.outputs import open_sinks
 from streamseg.streaming.report import status_line, summary
-from streamseg.streaming.stream import Depth
 
 SIZE_HW = (144, 192)
 INFO = EngineInfo("fake", "scene", ("shape", "thing"), "stretch", (72, 96), 20, 0.05)
@@ -193,7 +193,7 @@ def test_a_failing_sink_stops_the_run_and_the_others_are_finished(clip, tmp_path
     output = tmp_path / "out.mp4"
     with pytest.raises(SinkError):
         job_of({"sources": [str(clip)], "output": {"video": str(output)}}, [ListSink(fail_at=5)]).run()
-    ahead = Depth.FILE + 1  # what waits for the sink that fails, and the one result that waits for room
+    ahead = depths.FILE + 1  # what waits for the sink that fails, and the one result that waits for room
     assert 1 <= len(times_of(output)) <= 6 + ahead
 
 

@@ -47,8 +47,9 @@ class BroadcastSink:
 
     needs_canvas = True
 
-    def __init__(self, address: str) -> None:
-        """Raises ConfigError and SinkError; a server is first asked with the first picture."""
+    def __init__(self, address: str, source_id: str) -> None:
+        """`source_id` stands on the stub. Starts the program, which asks a server with the first picture.
+        Raises ConfigError and SinkError."""
         if is_address(address):
             parts = split_address(address)
             if parts.scheme != "rtsp" or not parts.host:
@@ -65,6 +66,7 @@ class BroadcastSink:
         self.frames = 0
         """Pictures handed over."""
         self.address = address
+        self._source_id = source_id
         self._process: subprocess.Popen[bytes] | None = None
         self._not_before = 0.0
         self._said = Said()
@@ -72,11 +74,12 @@ class BroadcastSink:
         """Of programs that have ended."""
         self._heard = b""
         self._closed = False
+        self._start()
 
     def write(self, result: Result) -> None:
         """Hand over one picture; waits while the program is busy, at most STUCK_SECONDS."""
         self.frames += 1
-        if self._process is None and not self._start(result.frame.source_id):
+        if self._process is None and not self._start():
             return
         assert self._process
         assert self._process.stdin
@@ -105,7 +108,7 @@ class BroadcastSink:
         if self._process:
             self._end(self._process)
 
-    def _start(self, source_id: str) -> bool:
+    def _start(self) -> bool:
         if self._closed or time.monotonic() < self._not_before:
             return False
         self._not_before = time.monotonic() + RESTART_SECONDS
@@ -115,7 +118,9 @@ class BroadcastSink:
         assert self._process.stdout
         os.set_blocking(self._process.stdout.fileno(), False)
         # An address may hold a password, and arguments can be seen by everyone.
-        self._process.stdin.write(json.dumps([self.address, source_id, STUCK_SECONDS]).encode() + b"\n")
+        order = json.dumps([self.address, self._source_id, STUCK_SECONDS])
+        self._process.stdin.write(order.encode() + b"\n")
+        self._process.stdin.flush()
         return True
 
     def _listen(self) -> None:

@@ -6,13 +6,14 @@ Tested in tests/streaming/test_job.py.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
 
 from streamseg.addresses import is_address, source_ids
 from streamseg.files import check_file_replaceable
 from streamseg.sinks.alpha_video_sink import AlphaVideoSink
-from streamseg.sinks.base import Sink
+from streamseg.sinks.base import Sink, close_all
 from streamseg.sinks.broadcast_sink import BroadcastSink, is_broadcast
 from streamseg.sinks.collisions import PlannedOutput, refuse_collisions
 from streamseg.sinks.events_sink import EventsSink
@@ -72,8 +73,13 @@ def open_sinks(
     """
     ids = source_ids(specs)
     check_outputs(output, ids, [*specs, *other_inputs])
-    own = {i: own_sinks(output, i, len(ids), has_alpha=has_alpha) for i in ids}
-    every = open_shared(output, len(ids), has_alpha=has_alpha) if shared is None else shared
+    with ExitStack() as undo:
+        own = {}
+        for i in ids:
+            own[i] = own_sinks(output, i, len(ids), has_alpha=has_alpha)
+            undo.callback(close_all, own[i])
+        every = open_shared(output, len(ids), has_alpha=has_alpha) if shared is None else shared
+        undo.pop_all()
     return {i: [*own[i], *every] for i in ids}
 
 
@@ -87,7 +93,13 @@ def check_outputs(output: OutputConfig, ids: Sequence[str], inputs: Sequence[str
 
 def own_sinks(output: OutputConfig, source_id: str, count: int, *, has_alpha: bool = False) -> list[Sink]:
     """What only one source of `count` writes. Raises ConfigError or SinkError."""
-    return [_video_sink(_video_path(video, source_id, count), has_alpha) for video in output.video]
+    made: list[Sink] = []
+    with ExitStack() as undo:
+        undo.callback(close_all, made)
+        for video in output.video:
+            made.append(_video_sink(video, source_id, count, has_alpha=has_alpha))
+        undo.pop_all()
+    return made
 
 
 def open_shared(output: OutputConfig, count: int, *, has_alpha: bool = False) -> list[Sink]:
@@ -107,10 +119,11 @@ def open_shared(output: OutputConfig, count: int, *, has_alpha: bool = False) ->
     return shared
 
 
-def _video_sink(video: str, has_alpha: bool) -> Sink:
-    if is_broadcast(video):
-        return BroadcastSink(video)
-    return AlphaVideoSink(video) if has_alpha else VideoSink(video)
+def _video_sink(video: str, source_id: str, count: int, *, has_alpha: bool) -> Sink:
+    path = _video_path(video, source_id, count)
+    if is_broadcast(path):
+        return BroadcastSink(path, source_id)
+    return AlphaVideoSink(path) if has_alpha else VideoSink(path)
 
 
 def _video_path(video: str, source_id: str, count: int) -> str:

@@ -97,7 +97,7 @@ def brightness(path: Path) -> list[tuple[float, float]]:
 @pytest.mark.slow
 @pytest.mark.rtsp
 def test_a_stub_goes_on_while_the_source_is_away_and_every_picture_arrives(server, shown):
-    sink, began = BroadcastSink(server.url), time.monotonic()
+    sink, began = BroadcastSink(server.url, "cam"), time.monotonic()
     write_until(sink, shown, lambda: sink.frames >= 30, began)
     # What the program tells lies in its pipe until the next picture.
     PAUSE.wait(STUB_AFTER_SECONDS + 1.0)
@@ -124,7 +124,7 @@ def test_a_stub_goes_on_while_the_source_is_away_and_every_picture_arrives(serve
 @pytest.mark.slow
 @pytest.mark.rtsp
 def test_a_server_that_dies_costs_pictures_and_gets_them_again_when_it_is_back(server, shown, caplog):
-    sink, began = BroadcastSink(server.url), time.monotonic()
+    sink, began = BroadcastSink(server.url, "cam"), time.monotonic()
     write_until(sink, shown, lambda: sink._said.sent >= 5, began)
     server.kill()
     write_until(sink, shown, lambda: "Connection refused" in caplog.text, began)
@@ -143,7 +143,7 @@ def test_a_server_that_dies_costs_pictures_and_gets_them_again_when_it_is_back(s
 @pytest.mark.rtsp
 def test_a_server_that_stops_reading_blocks_nobody_for_long(server, make_result, caplog, monkeypatch):
     monkeypatch.setattr(broadcast_sink, "STUCK_SECONDS", 1)
-    sink, began = BroadcastSink(server.url), time.monotonic()
+    sink, began = BroadcastSink(server.url, "cam"), time.monotonic()
 
     def noise(index, pts_seconds):
         image = np.random.default_rng(index % 7).integers(0, 255, (480, 640, 3), np.uint8)
@@ -166,7 +166,7 @@ def listed(playlist: Path) -> list[str]:
 @pytest.mark.slow
 def test_a_playlist_can_be_played_while_it_grows_and_forgets_what_is_old(tmp_path, shown):
     playlist = tmp_path / "live.m3u8"
-    sink = BroadcastSink(str(playlist))
+    sink = BroadcastSink(str(playlist), "cam")
     seen = []
     for index in range(900):  # half a minute, as fast as it goes
         sink.write(shown(index, index / 30, value=60 + index % 100))
@@ -192,7 +192,7 @@ def test_a_playlist_can_be_played_while_it_grows_and_forgets_what_is_old(tmp_pat
     with av.open(str(playlist), options={"live_start_index": "0"}) as container:
         assert sum(1 for _ in container.decode(video=0)) >= 300
 
-    again = BroadcastSink(str(playlist))
+    again = BroadcastSink(str(playlist), "cam")
     for index in range(150):
         again.write(shown(index, index / 30))
     again.close()
@@ -203,7 +203,7 @@ def test_a_playlist_can_be_played_while_it_grows_and_forgets_what_is_old(tmp_pat
 
 @pytest.mark.slow
 def test_a_full_disk_costs_pictures_of_the_playlist_until_there_is_room(tiny_disk, make_result, caplog):
-    sink, began = BroadcastSink(str(tiny_disk / "live.m3u8")), time.monotonic()
+    sink, began = BroadcastSink(str(tiny_disk / "live.m3u8"), "cam"), time.monotonic()
     filler = tiny_disk / "filler"
     filler.write_bytes(bytes(250_000))
 
@@ -260,5 +260,5 @@ def test_a_file_is_given_out_at_its_own_pace_and_a_camera_at_once(monkeypatch):
 )
 def test_what_cannot_be_is_said_before_the_first_picture(address, error, said):
     with pytest.raises(error, match=said) as caught:
-        BroadcastSink(address)
+        BroadcastSink(address, "cam")
     assert "hidden" not in str(caught.value)

@@ -45,7 +45,7 @@ def run(
         option("Events to https://…, mqtt://broker/prefix, kafka://broker/topic.", "--publish"),
     ] = None,
     segments: Annotated[
-        str | None, option("Folder for streams as the cameras send them, in files of a minute.", "--record")
+        str | None, option("Folder for streams as the cameras send them, in files of a minute.", "--segments")
     ] = None,
     clips: Annotated[str | None, option("Folder for such a clip of each event.", "--clips")] = None,
     images: Annotated[str | None, option("Folder for annotated images.", "--images")] = None,
@@ -92,7 +92,7 @@ def run(
             "show": show,
             "summary": summary,
         },
-        "record": {"segments": segments, "clips": clips},
+        "recording": {"segments": segments, "clips": clips},
         "overlay": {"trail_seconds": trail, "effects": effect or None},
         "classes": [name.strip() for name in classes.split(",")] if classes is not None else None,
         "score": score,

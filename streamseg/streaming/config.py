@@ -22,7 +22,7 @@ __all__ = [
     "EngineConfig",
     "OutputConfig",
     "OverlayConfig",
-    "RecordConfig",
+    "RecordingConfig",
     "RunConfig",
     "ServeConfig",
     "TrackConfig",
@@ -154,7 +154,7 @@ class OutputConfig(Section):
         return [value] if isinstance(value, str) else value
 
 
-class RecordConfig(Section):
+class RecordingConfig(Section):
     """Streams as the cameras encoded them: nothing is drawn on them, and nothing is encoded."""
 
     segments: Name | None = None
@@ -212,7 +212,7 @@ class RunConfig(Section):
     events: EventsConfig | None = None
     """Zones, lines and other rules."""
     output: OutputConfig = OutputConfig()
-    record: RecordConfig = RecordConfig()
+    recording: RecordingConfig = RecordingConfig()
     serve: ServeConfig = ServeConfig()
 
     @field_validator("sources", "classes", mode="before")
@@ -235,7 +235,7 @@ class RunConfig(Section):
     @property
     def copies_packets(self) -> bool:
         """Whether pictures leave the run that nothing was drawn on: as the camera encoded them."""
-        return bool(self.record.segments or self.record.clips)
+        return bool(self.recording.segments or self.recording.clips)
 
     @model_validator(mode="after")
     def _main_streams_are_recorded(self) -> RunConfig:
@@ -243,7 +243,9 @@ class RunConfig(Section):
             raise ValueError("capture.main: of which camera? put it under capture.per_source.NAME")
         cameras = [self.capture, *self.capture.per_source.values()]
         if any(camera.main for camera in cameras) and not self.copies_packets:
-            raise ValueError("a main stream is there to be recorded: name record.segments or record.clips")
+            raise ValueError(
+                "a main stream is there to be recorded: name recording.segments or recording.clips"
+            )
         return self
 
     @model_validator(mode="after")

@@ -55,7 +55,7 @@ def test_a_clip_is_ordered_or_refused(served, monkeypatch):
     one = f"/api/sources/{source_id}"
     answer = served.ask("POST", f"{one}/clips")
     assert answer.status_code == 422
-    assert answer.json()["error"] == "a clip needs a folder: record.clips (--clips)"
+    assert answer.json()["error"] == "a clip needs a folder: recording.clips (--clips)"
     assert served.ask("POST", "/api/sources/none/clips").status_code == 404
     ordered = []
     monkeypatch.setattr(served.job, "clip", ordered.append)

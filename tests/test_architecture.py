@@ -92,6 +92,7 @@ VENDORS: dict[str, set[str]] = {
     "requests": {"zoo", "sinks"},
     "paho": {"sinks"},
     "opentelemetry": {"sinks"},
+    "confluent_kafka": {"sinks"},
     "filelock": {"zoo", "training"},
     "starlette": {"serving"},
     "uvicorn": {"serving"},
@@ -102,7 +103,7 @@ VENDORS: dict[str, set[str]] = {
 }
 # Packages that a core installation lacks, or that one runtime needs: what imports them is imported late.
 MAY_BE_MISSING = {"torch", "torchvision", "onnx", "onnxscript", "tensorrt", "cuda", "openvino", "onnxruntime"}
-MAY_BE_MISSING |= {"paho", "pycocotools", "trackeval", "requests", "filelock"}
+MAY_BE_MISSING |= {"paho", "confluent_kafka", "pycocotools", "trackeval", "requests", "filelock"}
 MAY_BE_MISSING |= {"opentelemetry", "starlette", "uvicorn", "websockets", "prometheus_client"}
 
 

@@ -35,11 +35,14 @@ def run(
     runtime: Annotated[str | None, option(RUNTIME_HELP, "--runtime")] = None,
     cache: CacheFolder = None,
     precision: Annotated[str | None, option(PRECISION_HELP, "--precision")] = None,
-    video: Annotated[str | None, option("Annotated video, .mp4 or .mkv.", "-o", "--output")] = None,
+    video: Annotated[
+        list[str] | None, option("Annotated: .mp4, .mkv, live.m3u8 (HLS), rtsp://….", "-o", "--output")
+    ] = None,
     jsonl: Annotated[str | None, option("JSON Lines, one per frame; - is stdout.", "--jsonl")] = None,
     events: Annotated[str | None, option("Events as JSON Lines; - is stdout.", "--events")] = None,
     publish: Annotated[
-        list[str] | None, option("Events to https://… or mqtt://broker/prefix.", "--publish")
+        list[str] | None,
+        option("Events to https://…, mqtt://broker/prefix, kafka://broker/topic.", "--publish"),
     ] = None,
     segments: Annotated[
         str | None, option("Folder for streams as the cameras send them, in files of a minute.", "--segments")
@@ -84,7 +87,7 @@ def run(
         "sources": sources or None,
         "engine": {"path": engine, "runtime": runtime, "precision": precision, **more},
         "output": {
-            "video": video,
+            "video": video or None,
             "jsonl": jsonl,
             "events": events,
             "publish": publish or None,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from streamseg.addresses import shown
 from streamseg.engine_contract import AnyPrecision, AnyRuntime
 from streamseg.errors import ConfigError
 from streamseg.events.config import EventsConfig
@@ -132,14 +133,14 @@ class OverlayConfig(Section):
 
 
 class OutputConfig(Section):
-    video: Name | None = None
-    """.mp4 or .mkv, annotated."""
+    video: tuple[Name, ...] = ()
+    """Annotated: .mp4, .mkv, .m3u8 (HLS), `rtsp://…`; one, or a list."""
     jsonl: Name | None = None
     """JSON Lines, one line per frame; `-` is standard output."""
     events: Name | None = None
     """JSON Lines, one CloudEvent for each thing that the rules see; `-` is standard output."""
     publish: tuple[Name, ...] = ()
-    """Addresses that get every event: `https://…`, `mqtt://broker/prefix`."""
+    """Addresses that get every event: `https://…`, `mqtt://broker/prefix`, `kafka://broker/topic`."""
     record: Name | None = None
     """A record, of which pictures, events and reports can be made later without an engine."""
     traces: Name | None = None
@@ -152,6 +153,11 @@ class OutputConfig(Section):
     """A window."""
     summary: Name | None = None
     """JSON file for the end-of-run summary; `-` is standard output."""
+
+    @field_validator("video", mode="before")
+    @classmethod
+    def _one_is_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
 
 class RecordingConfig(Section):
@@ -250,12 +256,14 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _cut_outs_have_a_place(self) -> RunConfig:
-        video, alpha = self.output.video, self.overlay.has_alpha
-        if video and (Path(video).suffix.lower() in ALPHA_ENDINGS) != alpha:
-            raise ValueError(
-                f"-o {video}: the effect cutout needs {' or '.join(ALPHA_ENDINGS)}, which have alpha, "
-                "and these need the effect; images are png with it"
-            )
+        alpha = self.overlay.has_alpha
+        for video in self.output.video:
+            if (Path(video).suffix.lower() in ALPHA_ENDINGS) != alpha:
+                known = " or ".join(ALPHA_ENDINGS)
+                raise ValueError(
+                    f"-o {shown(video)}: the effect cutout needs {known}, which have alpha, "
+                    "and these need the effect; images are png with it"
+                )
         if alpha and self.output.show:
             raise ValueError("a window shows no alpha: use an effect cutout with -o out.mov or --images")
         return self

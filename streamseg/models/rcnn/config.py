@@ -53,7 +53,8 @@ class RcnnConfig:
     """Where a bottleneck halves its map: in its first convolution, as its authors did, or in the second."""
     norm_eps: float = 1e-5
     normed_heads: bool = False
-    """Heads of four convolutions with normalisation, and an RPN of two: torchvision's second version."""
+    """Pyramid and heads with normalisation, four convolutions before the box head's layer, two in the RPN:
+    torchvision's second version."""
     width: int = 256
     """Channels of the pyramid and the convolutions behind it."""
     head_width: int = 1024

@@ -94,4 +94,5 @@ def _backbone(config: RcnnConfig) -> BackboneWithFPN:
         elif isinstance(module, Bottleneck) and config.stride_in_1x1:
             module.conv1.stride, module.conv2.stride = module.conv2.stride, module.conv1.stride
     returned = {f"layer{i + 1}": str(i) for i in range(4)}
-    return BackboneWithFPN(body, returned, list(STAGES), config.width)
+    norm = nn.BatchNorm2d if config.normed_heads else None
+    return BackboneWithFPN(body, returned, list(STAGES), config.width, norm_layer=norm)

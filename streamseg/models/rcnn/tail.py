@@ -83,11 +83,8 @@ class RcnnTail(nn.Module):
         self.score_threshold = max(score_threshold, KEPT_SCORE)
         self.cross_class = cross_class
         self.input_hw, self.numerics = config.input_hw, config.numerics
-        heads = model.roi_heads
-        self.box_head, self.box_predictor = heads["box_head"], heads["box_predictor"]
-        self.mask_head, predictor = heads["mask_head"], heads["mask_predictor"]
-        self.finer = nn.Sequential(predictor.get_submodule("conv5_mask"), nn.ReLU())
-        self.mask_logits = predictor.get_submodule("mask_fcn_logits")
+        # By this name it is lowered and quantised with the rest of the network (streamseg.compile.precision).
+        self.network = model.roi_heads
         self.anchors: Tensor
         self.register_buffer("anchors", torch.cat(anchors), persistent=False)
         self.channels: Tensor
@@ -142,8 +139,8 @@ class RcnnTail(nn.Module):
     def _detections(self, proposals: Proposals, pyramid: PyramidMap, extent: Tensor) -> Detections:
         """What the box head makes of the proposals."""
         batch, count = proposals.scores.shape
-        seen = self.box_head(pyramid.pooled(proposals.boxes, BOX_BINS, self.numerics))
-        logits, deltas = self.box_predictor(seen)
+        seen = self.network["box_head"](pyramid.pooled(proposals.boxes, BOX_BINS, self.numerics))
+        logits, deltas = self.network["box_predictor"](seen)
         parts = logits.shape[1]
         chances = logits.softmax(1).view(batch, count, parts).index_select(-1, self.channels)
         chances = chances * (proposals.scores > 0).unsqueeze(-1)
@@ -160,9 +157,12 @@ class RcnnTail(nn.Module):
 
     def _masks(self, found: Detections, pyramid: PyramidMap) -> Tensor:
         """(B, K, 28, 28) probabilities over each box: of its own class alone."""
-        features = self.finer(self.mask_head(pyramid.pooled(found.boxes, MASK_BINS, self.numerics)))
+        features = self.network["mask_head"](pyramid.pooled(found.boxes, MASK_BINS, self.numerics))
+        predictor = self.network["mask_predictor"]
+        for name in ("conv5_mask", "relu"):
+            features = predictor.get_submodule(name)(features)
         channels = self.channels[found.classes].flatten()
-        weight, bias = self.mask_logits.get_parameter("weight"), self.mask_logits.get_parameter("bias")
+        weight, bias = (predictor.get_parameter(f"mask_fcn_logits.{part}") for part in ("weight", "bias"))
         logits = weight.flatten(1)[channels].unsqueeze(1) @ features.flatten(2)
         chances: Tensor = (logits.squeeze(1) + bias[channels].unsqueeze(1)).sigmoid()
         return chances.view(*found.scores.shape, *features.shape[2:])

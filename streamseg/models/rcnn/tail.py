@@ -44,7 +44,7 @@ class Proposals(NamedTuple):
     """(B, N); 0 from where there are no more."""
 
 
-class Detections(NamedTuple):
+class BoxDetections(NamedTuple):
     """By descending score."""
 
     boxes: Corners
@@ -136,7 +136,7 @@ class RcnnTail(nn.Module):
         scores, order = torch.cat([p.scores for p in parts], 1).topk(self.proposals, dim=1)
         return Proposals(boxes.gather(order), scores)
 
-    def _detections(self, proposals: Proposals, pyramid: PyramidMap, extent: Tensor) -> Detections:
+    def _detections(self, proposals: Proposals, pyramid: PyramidMap, extent: Tensor) -> BoxDetections:
         """What the box head makes of the proposals."""
         batch, count = proposals.scores.shape
         seen = self.network["box_head"](pyramid.pooled(proposals.boxes, BOX_BINS, self.numerics))
@@ -153,9 +153,9 @@ class RcnnTail(nn.Module):
         scores = torch.where((scores > self.score_threshold) & wide_enough(boxes), scores, 0.0)
         rivals = None if self.cross_class else classes
         kept = greedy_survivors(boxes, scores, rivals, NMS_IOU, self.max_detections)
-        return Detections(boxes.gather(kept.rows), kept.scores, classes.gather(1, kept.rows))
+        return BoxDetections(boxes.gather(kept.rows), kept.scores, classes.gather(1, kept.rows))
 
-    def _masks(self, found: Detections, pyramid: PyramidMap) -> Tensor:
+    def _masks(self, found: BoxDetections, pyramid: PyramidMap) -> Tensor:
         """(B, K, 28, 28) probabilities over each box: of its own class alone."""
         features = self.network["mask_head"](pyramid.pooled(found.boxes, MASK_BINS, self.numerics))
         predictor = self.network["mask_predictor"]

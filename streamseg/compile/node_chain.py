@@ -1,6 +1,6 @@
 """Nodes that take the place of one that a product has not.
 
-Tested in tests/compile/test_deform_sampling.py and test_roi_sampling.py.
+Tested in tests/compile/test_roi_sampling.py.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from streamseg.jobs.query import query
 from streamseg.jobs.render import render
 from streamseg.jobs.stream import stream
 from streamseg.records.block import PackedBlock
-from streamseg.records.store import Recording
+from streamseg.records.store import RecordReader
 from streamseg.scene import SyntheticScene
 from streamseg.sinks.jsonl_sink import JsonlSink
 from streamseg.sinks.record_sink import RecordSink
@@ -102,7 +102,7 @@ def sizes(results: Sequence[Result], folder: Path) -> dict[str, Any]:
     path = folder / "a.rec"
     write_record(path, results, seconds)
     scale = 10 / per_frame / seconds / 1000
-    with Recording(path) as recording:
+    with RecordReader(path) as recording:
         blocks = [
             PackedBlock(*row) for row in recording._rows("SELECT numbers, masks FROM blocks ORDER BY id")
         ]
@@ -180,14 +180,14 @@ def seeks(path: Path, seconds: float) -> dict[str, float]:
     """Milliseconds to one frame at any time: opening, finding and decoding; and with the record open."""
     dice = random.Random(0)
     cold, warm = [], []
-    with Recording(path) as opened:
+    with RecordReader(path) as opened:
         for _ in range(60):
             when = dice.uniform(0, seconds - 2)
             began = time.perf_counter()
             next(opened.blocks(opened.takes[0], when, when + 1 / FPS))
             warm.append(1e3 * (time.perf_counter() - began))
             began = time.perf_counter()
-            with Recording(path) as recording:
+            with RecordReader(path) as recording:
                 next(recording.blocks(recording.takes[0], when, when + 1 / FPS))
             cold.append(1e3 * (time.perf_counter() - began))
     return {

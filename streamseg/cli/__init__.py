@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import traceback
@@ -29,11 +30,14 @@ from streamseg.cli import (
     train,
     zones,
 )
+from streamseg.cli.json_log import is_json_log
 from streamseg.cli.terminal import lines_printable
 from streamseg.cli.verbosity import is_debugging
 from streamseg.errors import ConfigError, StreamsegError
 
 __all__ = ["app", "main"]
+
+_log = logging.getLogger("streamseg")
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 
@@ -101,6 +105,9 @@ def _unusable(error: OSError) -> str:
 
 
 def _report(text: str, code: int) -> int:
+    if is_json_log():
+        _log.error("%s", text, exc_info=is_debugging())
+        return code
     if is_debugging():
         print(lines_printable(traceback.format_exc()), file=sys.stderr)
     _say(text)

@@ -6,11 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
+from streamseg.cli.json_log import LogFormat
 from streamseg.cli.options import PRECISION_HELP, RUNTIME_HELP, CacheFolder, seconds_from_text
 from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
+from streamseg.errors import ConfigError
 
 __all__ = ["run"]
+
+RECORD_ENDING = ".rec"
 
 Sources = Annotated[
     list[str] | None,
@@ -41,8 +45,10 @@ def run(
         list[str] | None, option("Events to https://… or mqtt://broker/prefix.", "--publish")
     ] = None,
     record: Annotated[
-        str | None, option("A record, for streamseg render, query and report.", "--record")
+        list[str] | None,
+        option("FILE.rec: what is seen, for render, query …; a folder: streams as sent.", "--record"),
     ] = None,
+    clips: Annotated[str | None, option("Folder for such a clip of each event.", "--clips")] = None,
     images: Annotated[str | None, option("Folder for annotated images.", "--images")] = None,
     show: Annotated[bool | None, option("Show a window; q closes it.", "--show")] = None,
     classes: Annotated[str | None, option("Only these classes: person,car.", "--classes")] = None,
@@ -66,13 +72,15 @@ def run(
         str | None, option("File with the token; wanted beyond this machine.", "--token-file")
     ] = None,
     config: Annotated[str | None, option("YAML configuration; flags win over it.", "--config")] = None,
+    log_format: Annotated[str | None, LogFormat] = None,
     verbose: Verbose = 0,
 ) -> None:
     """Outline and follow every object of a video, camera or stream."""
-    from streamseg.cli.live_view import run_with_live_line
+    from streamseg.cli.live_view import run_with_live_line, run_with_log
     from streamseg.jobs.run import build
     from streamseg.streaming.config_file import ConfigFile
 
+    record_files = _record_and_segments(record or [])
     more = {"cache": cache, "allow_failed_certificate": allow_failed, "rebuild": rebuild}
     flags = {
         "sources": sources or None,
@@ -82,11 +90,12 @@ def run(
             "jsonl": jsonl,
             "events": events,
             "publish": publish or None,
-            "record": record,
+            "record": record_files[0],
             "images": images,
             "show": show,
             "summary": summary,
         },
+        "record": {"segments": record_files[1], "clips": clips},
         "overlay": {"trail_seconds": trail, "effects": effect or None},
         "classes": [name.strip() for name in classes.split(",")] if classes is not None else None,
         "score": score,
@@ -98,7 +107,19 @@ def run(
     file = ConfigFile(config, _given(flags))
     with shown_on_stderr() as watcher:
         job = build(file.load(), watcher=watcher, file=file)
-    raise typer.Exit(run_with_live_line(job))
+    raise typer.Exit(run_with_log(job) if log_format == "json" else run_with_live_line(job))
+
+
+def _record_and_segments(asked: list[str]) -> tuple[str | None, str | None]:
+    """What is named by `--record`: the file of a record, and the folder of streams as they come."""
+    named = [[path for path in asked if path.endswith(RECORD_ENDING) == is_file] for is_file in (True, False)]
+    for paths in named:
+        if len(paths) > 1:
+            raise ConfigError(
+                f"--record {paths[1]}: {paths[0]} is asked for already; name one FILE{RECORD_ENDING} "
+                "and one folder"
+            )
+    return named[0][0] if named[0] else None, named[1][0] if named[1] else None
 
 
 def _given(flags: dict[str, Any]) -> dict[str, Any]:

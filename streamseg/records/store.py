@@ -22,7 +22,15 @@ from streamseg.files import check_file_writable, write_failure
 from streamseg.records.block import FrameBlock, PackedBlock, unpacked_block
 from streamseg.records.header import RunHeader, Take
 
-__all__ = ["EventRow", "RecordWriter", "Recording", "SightingRow", "StoredBlock", "StoredSource", "is_record"]
+__all__ = [
+    "EventRow",
+    "RecordReader",
+    "RecordWriter",
+    "SightingRow",
+    "StoredBlock",
+    "StoredSource",
+    "is_record",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -230,7 +238,7 @@ def is_record(path: Path) -> bool:
     return head.startswith(MAGIC) and head[68:72] == APPLICATION_ID.to_bytes(4, "big")
 
 
-class Recording:
+class RecordReader:
     """A record, read. What is cut off or damaged ends the reading there, with one line in the log."""
 
     def __init__(self, path: Path) -> None:

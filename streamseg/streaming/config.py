@@ -21,6 +21,7 @@ __all__ = [
     "EngineConfig",
     "OutputConfig",
     "OverlayConfig",
+    "RecordConfig",
     "RunConfig",
     "ServeConfig",
     "TrackConfig",
@@ -78,6 +79,8 @@ class CameraConfig(Section):
     """Width and height to ask of a webcam."""
     fps: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Frame rate to ask of a webcam; nominal rate of a folder of images."""
+    main: Name | None = None
+    """Address of the camera's main stream, which is recorded in place of the source, its sub-stream."""
 
 
 class CaptureConfig(CameraConfig):
@@ -147,6 +150,24 @@ class OutputConfig(Section):
     """JSON file for the end-of-run summary; `-` is standard output."""
 
 
+class RecordConfig(Section):
+    """Streams as the cameras encoded them: nothing is drawn on them, and nothing is encoded."""
+
+    segments: Name | None = None
+    """Folder for everything, as `SOURCE/2026-11-21T22-40-15.250Z.mp4`."""
+    segment_s: Seconds = 60.0
+    """Length of a file; it ends with the first key picture after so long."""
+    clips: Name | None = None
+    """Folder for a clip of each event, as `SOURCE/TIME_EVENT.mp4`, and of clips that are asked for."""
+    before_s: Annotated[float, Field(ge=0, le=60)] = 5.0
+    """A clip begins so long before its moment, and with the key picture before that."""
+    after_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+    keep_days: Annotated[float, Field(gt=0)] | None = None
+    """Older files are removed, of segments and of clips."""
+    keep_gb: Annotated[float, Field(gt=0)] | None = None
+    """Of segments, and of clips, the oldest are removed until the rest is no more; 1 GB is 10^9 bytes."""
+
+
 class ServeConfig(Section):
     address: Name | None = None
     """HOST:PORT of the live page and the HTTP API, such as 127.0.0.1:8080; none when left out."""
@@ -180,13 +201,14 @@ class RunConfig(Section):
     `auto` is `oldest` for live sources and `never` for files."""
     max_age_s: Seconds | None = None
     """Of live sources: no result older than this reaches an output. Where too much is lost, every second
-    frame goes past the engine, its masks moved by the tracker."""
+    frame, or every one, goes past the engine, its masks moved by the tracker."""
     capture: CaptureConfig = CaptureConfig()
     track: TrackConfig = TrackConfig()
     overlay: OverlayConfig = OverlayConfig()
     events: EventsConfig | None = None
     """Zones, lines and other rules."""
     output: OutputConfig = OutputConfig()
+    record: RecordConfig = RecordConfig()
     serve: ServeConfig = ServeConfig()
 
     @field_validator("sources", "classes", mode="before")
@@ -204,6 +226,20 @@ class RunConfig(Section):
             raise ValueError(f"{wants} needs rules under `events`; streamseg zones draws them")
         if self.events is not None and not self.track.enabled:
             raise ValueError("events need tracks: leave track.enabled on")
+        return self
+
+    @property
+    def copies_packets(self) -> bool:
+        """Whether pictures leave the run that nothing was drawn on: as the camera encoded them."""
+        return bool(self.record.segments or self.record.clips)
+
+    @model_validator(mode="after")
+    def _main_streams_are_recorded(self) -> RunConfig:
+        if self.capture.main and len(self.sources) > 1:
+            raise ValueError("capture.main: of which camera? put it under capture.per_source.NAME")
+        cameras = [self.capture, *self.capture.per_source.values()]
+        if any(camera.main for camera in cameras) and not self.copies_packets:
+            raise ValueError("a main stream is there to be recorded: name record.segments or record.clips")
         return self
 
     @model_validator(mode="after")

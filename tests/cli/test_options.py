@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from streamseg.cli import app
 from streamseg.cli.options import seconds_from_text
+from streamseg.cli.run import _record_and_segments
 from streamseg.engine_contract import PRECISIONS, RUNTIME_NAMES
 from streamseg.errors import ConfigError
 
@@ -31,3 +32,13 @@ def test_times(text: str | None, seconds: float | None) -> None:
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(ConfigError, match=r"--max-age .*: expected a time, such as 150ms or 0.5s"):
         seconds_from_text("--max-age", text)
+
+
+def test_a_record_and_a_folder_of_streams() -> None:
+    """`--record` means both: what is seen in a file, streams as they come in a folder."""
+    assert _record_and_segments([]) == (None, None)
+    assert _record_and_segments(["run.rec"]) == ("run.rec", None)
+    assert _record_and_segments(["streams", "run.rec"]) == ("run.rec", "streams")
+    for twice in (["a.rec", "b.rec"], ["a", "b"]):
+        with pytest.raises(ConfigError, match="asked for already"):
+            _record_and_segments(twice)

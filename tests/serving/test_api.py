@@ -211,13 +211,16 @@ def test_every_route_is_in_the_document_and_answers_as_it_says(served, scene):
     assert document["openapi"] == "3.1.0"
     throwaway = served.add(SCENE.format(9, 3))
     bodies = {"post": {"spec": SCENE.format(8, 3)}, "put": {"spec": SCENE.format(10, 3)}, "patch": {}}
+    bodies["put rule"] = {"polygon": [[0, 0], [1, 0], [1, 1]]}
     seen = set()
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             if method == "delete" and path.endswith("{source_id}"):
                 continue  # last, below
             address = path.replace("{source_id}", throwaway if method == "put" else scene)
-            body = bodies.get(method) if "requestBody" in operation else None
+            address = address.replace("{kind}", "zones").replace("{name}", "a zone")
+            which = f"{method} rule" if "rules" in path else method
+            body = bodies.get(which) if "requestBody" in operation else None
             with served.ask(method.upper(), address, json=body, stream=True) as answer:
                 assert str(answer.status_code) in operation["responses"], (method, path, answer.status_code)
                 assert answer.status_code < 300, (method, path)

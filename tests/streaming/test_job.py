@@ -19,8 +19,9 @@ from streamseg.jobs.run import build
 from streamseg.jobs.stream import stream
 from streamseg.scene import SyntheticScene
 from streamseg.sinks.list_sink import ListSink
+from streamseg.streaming import depths
 from streamseg.streaming.config import load_config
-from streamseg.streaming.job import FILE_DEPTH, Job
+from streamseg.streaming.job import Job
 from streamseg.streaming.outputs import open_sinks
 from streamseg.streaming.report import status_line, summary
 
@@ -192,7 +193,7 @@ def test_a_failing_sink_stops_the_run_and_the_others_are_finished(clip, tmp_path
     output = tmp_path / "out.mp4"
     with pytest.raises(SinkError):
         job_of({"sources": [str(clip)], "output": {"video": str(output)}}, [ListSink(fail_at=5)]).run()
-    ahead = FILE_DEPTH + 1  # what waits for the sink that fails, and the one result that waits for room
+    ahead = depths.FILE + 1  # what waits for the sink that fails, and the one result that waits for room
     assert 1 <= len(times_of(output)) <= 6 + ahead
 
 

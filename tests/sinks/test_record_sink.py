@@ -135,6 +135,23 @@ def test_who_reads_does_not_hold_up_the_run(tmp_path, make_result, two_instances
     sink.close()
 
 
+def test_a_query_does_not_hold_up_the_run(tmp_path, make_result, two_instances, monkeypatch):
+    monkeypatch.setattr("streamseg.sinks.record_sink.FLUSH_SECONDS", 0.0)
+    sink = RecordSink(tmp_path / "a.rec")
+    for k in range(5):
+        sink.write(make_result(k, instances=two_instances))
+    with RecordReader(tmp_path / "a.rec") as reader:
+        next(reader.blocks(reader.takes[0]))
+        blocks = reader.blocks(reader.takes[0])
+        next(blocks)
+        for k in range(5, 8):
+            sink.write(make_result(k, instances=two_instances))
+        other = sqlite3.connect(tmp_path / "a.rec")
+        assert other.execute("SELECT sum(frames) FROM blocks").fetchone() == (8,)
+        other.close()
+    sink.close()
+
+
 CHILD = """
 import sys, time
 from streamseg.sinks.record_sink import RecordSink

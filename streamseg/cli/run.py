@@ -48,6 +48,9 @@ def run(
         str | None, option("Folder for streams as the cameras send them, in files of a minute.", "--segments")
     ] = None,
     clips: Annotated[str | None, option("Folder for such a clip of each event.", "--clips")] = None,
+    record: Annotated[
+        str | None, option("A record, for streamseg render, query and report.", "--record")
+    ] = None,
     images: Annotated[str | None, option("Folder for annotated images.", "--images")] = None,
     show: Annotated[bool | None, option("Show a window; q closes it.", "--show")] = None,
     classes: Annotated[str | None, option("Only these classes: person,car.", "--classes")] = None,
@@ -88,6 +91,7 @@ def run(
             "jsonl": jsonl,
             "events": events,
             "publish": publish or None,
+            "record": record,
             "images": images,
             "show": show,
             "summary": summary,

@@ -141,6 +141,12 @@ class OutputConfig(Section):
     """JSON Lines, one CloudEvent for each thing that the rules see; `-` is standard output."""
     publish: tuple[Name, ...] = ()
     """Addresses that get every event: `https://…`, `mqtt://broker/prefix`, `kafka://broker/topic`."""
+    record: Name | None = None
+    """A record, of which pictures, events and reports can be made later without an engine."""
+    traces: Name | None = None
+    """`http://HOST:4318` of an OpenTelemetry collector."""
+    trace_share: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """Of the frames, those of which a trace is sent."""
     images: Name | None = None
     """Folder for annotated images."""
     show: bool = False

@@ -230,6 +230,11 @@ class Job:
         """Each once, in the order of their sources."""
         return tuple(self._parts)
 
+    @property
+    def rung(self) -> int:
+        """How far down the ladder it is (`Ladder.rung`); 0 where no age is promised."""
+        return self._contract.ladder.rung if self._contract else 0
+
     def state_of(self, source_id: str) -> SourceState:
         """How a source is doing now; from any thread, also before the run and after it. Raises KeyError."""
         self.streams[source_id]

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from streamseg.addresses import is_address, source_ids
+from streamseg.capture.open import is_live
 from streamseg.files import check_file_replaceable
 from streamseg.sinks.alpha_video_sink import AlphaVideoSink
 from streamseg.sinks.base import Sink, close_all
@@ -21,13 +22,15 @@ from streamseg.sinks.image_sink import ImageSink
 from streamseg.sinks.jsonl_sink import JsonlSink
 from streamseg.sinks.null_sink import NullSink
 from streamseg.sinks.publish_sink import PublishSink
+from streamseg.sinks.record_sink import RecordSink
+from streamseg.sinks.trace_sink import TraceSink
 from streamseg.sinks.video_sink import VideoSink
 from streamseg.sinks.window_sink import WindowSink
 from streamseg.streaming.config import OutputConfig
 
 __all__ = ["check_outputs", "open_shared", "open_sinks", "own_sinks", "planned_outputs", "written_paths"]
 
-_WITH_FILES = VideoSink | AlphaVideoSink | BroadcastSink | JsonlSink | EventsSink | ImageSink
+_WITH_FILES = VideoSink | AlphaVideoSink | BroadcastSink | JsonlSink | EventsSink | RecordSink | ImageSink
 
 
 def planned_outputs(output: OutputConfig, ids: Sequence[str]) -> list[PlannedOutput]:
@@ -41,6 +44,7 @@ def planned_outputs(output: OutputConfig, ids: Sequence[str]) -> list[PlannedOut
     others = [
         PlannedOutput(output.jsonl or "", "--jsonl"),
         PlannedOutput(output.events or "", "--events"),
+        PlannedOutput(output.record or "", "--record"),
         PlannedOutput(output.images or "", "--images", is_folder=True),
         PlannedOutput(output.summary or "", "--summary"),
     ]
@@ -73,12 +77,13 @@ def open_sinks(
     """
     ids = source_ids(specs)
     check_outputs(output, ids, [*specs, *other_inputs])
+    live = any(map(is_live, specs))
     with ExitStack() as undo:
         own = {}
         for i in ids:
             own[i] = own_sinks(output, i, len(ids), has_alpha=has_alpha)
             undo.callback(close_all, own[i])
-        every = open_shared(output, len(ids), has_alpha=has_alpha) if shared is None else shared
+        every = open_shared(output, len(ids), has_alpha=has_alpha, live=live) if shared is None else shared
         undo.pop_all()
     return {i: [*own[i], *every] for i in ids}
 
@@ -102,8 +107,13 @@ def own_sinks(output: OutputConfig, source_id: str, count: int, *, has_alpha: bo
     return made
 
 
-def open_shared(output: OutputConfig, count: int, *, has_alpha: bool = False) -> list[Sink]:
-    """What all of `count` sources write. Raises ConfigError or SinkError."""
+def open_shared(
+    output: OutputConfig, count: int, *, has_alpha: bool = False, live: bool = False
+) -> list[Sink]:
+    """What all of `count` sources write; of `live` ones a record that is there is continued.
+
+    Raises ConfigError or SinkError.
+    """
     shared: list[Sink] = []
     if output.jsonl:
         shared.append(JsonlSink(output.jsonl))
@@ -115,7 +125,11 @@ def open_shared(output: OutputConfig, count: int, *, has_alpha: bool = False) ->
         shared.append(NullSink())
     if output.events:
         shared.append(EventsSink(output.events))
+    if output.record:
+        shared.append(RecordSink(output.record, continues=live))
     shared.extend(PublishSink(address) for address in output.publish)
+    if output.traces:
+        shared.append(TraceSink(output.traces, output.trace_share))
     return shared
 
 

@@ -250,3 +250,13 @@ def test_every_route_is_in_the_document_and_answers_as_it_says(served, scene):
     schemas = document["components"]["schemas"]
     assert {"RunStatus", "SourceStatus", "NewSource", "KeptInstances", "Problem"} <= set(schemas)
     assert set(served.status()) == set(schemas["RunStatus"]["properties"])
+
+
+@pytest.mark.slow
+def test_an_engine_that_is_outrun_is_said_to_be(serve, monkeypatch):
+    monkeypatch.setattr("streamseg.streaming.ladder._WINDOW_S", 0.3)
+    run = serve(sources=[SCENE.format(1, ENDLESS)], drop="oldest", max_age_s=0.1, latency_s=0.2)
+    eventually(lambda: run.status()["rung"] == 2)
+    assert "streamseg_ladder_rung 2.0" in run.ask("GET", "/metrics").text
+    with run.viewer() as viewer:
+        assert newest(viewer, "synthetic-1")["frame"]["coasted"]

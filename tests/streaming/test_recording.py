@@ -30,7 +30,7 @@ def running(options, extra=()):
     recording = Recording(config)
     sinks = open_sinks(config.output, config.sources)
     for of_source in sinks.values():
-        of_source.extend(extra)
+        of_source.extend([*recording.sinks, *extra])
     job = Job(config, sinks, INFO, lambda: FakeEngine(INFO, outputs_of), recording=recording)
     thread = threading.Thread(target=job.run)
     thread.start()
@@ -72,7 +72,8 @@ def test_what_is_decoded_is_recorded_from_the_same_connection(rtsp_server, tmp_p
     kept = ListSink()
     record = {"segments": str(tmp_path / "all"), "segment_s": 1, "clips": str(tmp_path / "clips")}
     record |= {"before_s": 0.5, "after_s": 0.5}
-    job, thread = running({"sources": [rtsp_server.url], "recording": record}, [kept])
+    events = {"zones": {"all": {"polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}}}
+    job, thread = running({"sources": [rtsp_server.url], "recording": record, "events": events}, [kept])
     (source_id,) = job.streams
     try:
         eventually(lambda: len(heights(tmp_path / "all")) >= 3)
@@ -81,7 +82,7 @@ def test_what_is_decoded_is_recorded_from_the_same_connection(rtsp_server, tmp_p
         job.clip(source_id, "mine")
         with pytest.raises(UnknownSource, match="there is no source 'gate'"):
             job.clip("gate")
-        eventually(lambda: heights(tmp_path / "clips"))
+        eventually(lambda: len(heights(tmp_path / "clips")) == 2)
     finally:
         job.pipeline.stop(5)
         thread.join(SECONDS)
@@ -91,9 +92,11 @@ def test_what_is_decoded_is_recorded_from_the_same_connection(rtsp_server, tmp_p
     assert 0 <= sum(whole) - job.pipeline.snapshot()["items"]["captured"] <= 2
     assert all(count >= 30 for count in whole[:-1])
     (clip,) = (tmp_path / "clips").glob("*/*_mine.mp4")
-    assert probe_segments(clip.parents[1])[0] >= 15
+    assert min(probe_segments(clip.parents[1])) >= 15
+    (event,) = {event.id for result in kept.results for event in result.events}
+    assert list(clip.parent.glob(f"*_{event}.mp4"))
     counters = summary(job)["sources"][source_id]
-    assert (counters["segments"], counters["clips"], counters["record_lost"]) == (len(whole), 1, 0)
+    assert (counters["segments"], counters["clips"], counters["record_lost"]) == (len(whole), 2, 0)
 
 
 @pytest.fixture

@@ -54,10 +54,10 @@ class PacketFeed:
     def take(self, packet: av.Packet[av.stream.Stream], told_ns: int | None, *, stamped: bool) -> None:
         """`told_ns`: UTC of the packet by its sender's clock, if known. `stamped` False: its timestamps were
         made up, and the time of arrival counts."""
-        if self._codec is None or not packet.size:
-            return
         arrived_ns = time.monotonic_ns()
-        data = self._annex_b(packet)
+        data = self._annex_b(packet) if self._codec else b""
+        if self._codec is None or not data:
+            return
         is_key = packet.is_keyframe or self._codec == "mjpeg"
         headers = (parameter_sets(self._codec, data) or self._headers) if is_key else b""
         utc_ns, _ = self._clock.of(arrived_ns, told_ns)
@@ -87,7 +87,10 @@ class PacketFeed:
             return data
         copy = av.Packet(data)  # the filter takes what it is given, and the decoder wants it too
         copy.pts, copy.dts, copy.is_keyframe = packet.pts, packet.dts, packet.is_keyframe
-        return b"".join(bytes(part) for part in self._converter.filter(copy))
+        try:
+            return b"".join(bytes(part) for part in self._converter.filter(copy))
+        except av.error.FFmpegError:  # damaged on its way; the decoder counts it
+            return b""
 
 
 def _times(packet: av.Packet[av.stream.Stream]) -> tuple[float, float] | None:

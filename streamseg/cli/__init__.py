@@ -23,6 +23,9 @@ from streamseg.cli import (
     eval_tracks,
     export,
     models,
+    query,
+    render,
+    report,
     run,
     top,
     train,
@@ -55,6 +58,9 @@ app.command("export")(export.export)
 app.command("build")(build.build)
 app.command("certify")(certify.certify)
 app.command("convert")(convert.convert)
+app.command("render")(render.render)
+app.command("query")(query.query)
+app.command("report")(report.report)
 app.add_typer(data.data, name="data")
 app.command("train")(train.train)
 app.command("eval")(eval.evaluate)

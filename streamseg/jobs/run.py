@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from streamseg.addresses import source_ids
+from streamseg.capture.open import is_live
 from streamseg.engine_contract import Engine
 from streamseg.engines.certified import check_certificate, refuse_failed
 from streamseg.engines.engine_file import EngineFile, open_engine_file
@@ -28,6 +29,7 @@ from streamseg.streaming.config import EngineConfig, RunConfig, ServeConfig
 from streamseg.streaming.config_file import ConfigFile
 from streamseg.streaming.job import Job
 from streamseg.streaming.outputs import check_outputs, open_shared, open_sinks
+from streamseg.streaming.record_header import describe_records
 from streamseg.streaming.recording import Recording
 
 if TYPE_CHECKING:
@@ -65,9 +67,14 @@ def build(
         # Before the engine: fetching and exporting one takes minutes, and a mistyped path must not wait.
         check_outputs(config.output, source_ids(config.sources), [*config.sources, config.engine.path])
         alpha, count = config.overlay.has_alpha, len(config.sources) + bool(page)
+        live = any(map(is_live, config.sources)) or not config.sources
         recording = _recording(config)
         ordering = recording.sinks if recording else []
-        shared = [*open_shared(config.output, count, has_alpha=alpha), *ordering, *extra_sinks]
+        shared = [
+            *open_shared(config.output, count, has_alpha=alpha, live=live),
+            *ordering,
+            *extra_sinks,
+        ]
         undo.callback(close_all, shared)
         inputs = [config.engine.path]
         sinks = open_sinks(config.output, config.sources, inputs, shared, has_alpha=alpha)
@@ -83,6 +90,7 @@ def build(
             shared=shared,
             recording=recording,
         )
+        describe_records(shared, job, engine_file)
         undo.pop_all()
     if page:
         page.serve(job, file or ConfigFile(None, {}))

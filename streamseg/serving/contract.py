@@ -144,6 +144,9 @@ class ServedRun(Protocol):
 
     def remove_source(self, source_id: str) -> Future[None]: ...
 
+    def clip(self, source_id: str) -> Future[None]:
+        """Done when the clip is ordered."""
+
     def set_thresholds(self, thresholds: KeptInstances) -> Future[None]: ...
 
     def rules(self) -> Rules: ...

@@ -53,7 +53,7 @@ class PacketFile:
             if first.codec == "hevc":
                 self._stream.codec_context.codec_tag = _OF_APPLE
             self.write(first)
-        except (av.error.FFmpegError, IndexError, OSError) as error:
+        except (av.error.FFmpegError, IndexError, OSError, ValueError) as error:
             self._abandon()
             raise write_failure(path, error) from error
 

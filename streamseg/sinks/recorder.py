@@ -22,6 +22,7 @@ MOST_CLIPS = 8
 _LATE_SECONDS = 5.0
 """What a rule decides it may decide so long after the moment, and find the packets still there."""
 _TICK_SECONDS = 0.5
+_TRIM_SECONDS = 60.0
 _SILENT_NS = 2_000_000_000
 """A clip of a camera that fell silent ends so long after its time."""
 
@@ -97,8 +98,12 @@ class Recorder:
     # -- in the thread of `run` --------------------------------------------------------------------
 
     def run(self) -> None:
+        trim_at = 0.0
         try:
             while True:
+                if time.monotonic() >= trim_at:
+                    trim_at = time.monotonic() + _TRIM_SECONDS
+                    self._trim()
                 try:
                     order = self._orders.get(timeout=_TICK_SECONDS)
                 except queue.Empty:
@@ -108,10 +113,17 @@ class Recorder:
                         return
                     order()
                 for camera in list(self._cameras.values()):
-                    camera.end_clips(time.monotonic_ns() - _SILENT_NS)
+                    if camera.offered_bytes == camera.taken_bytes:  # nothing of it waits
+                        camera.end_clips(time.monotonic_ns() - _SILENT_NS)
         finally:
             for camera in list(self._cameras.values()):
                 camera.close()
+
+    def _trim(self) -> None:
+        """What is too old goes, also while no camera sends anything."""
+        for shelf in (self._segments, self._clips):
+            if shelf:
+                shelf.trim()
 
     def _camera(self, source_id: str) -> _Camera:
         camera = self._cameras.get(source_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 
@@ -14,6 +15,7 @@ __all__ = ["Reel"]
 
 _log = logging.getLogger(__name__)
 _PROOF_NS = 2_000_000_000
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.ENOENT}
 PAUSE_SECONDS = 10.0
 """Before a disk that was full is tried again."""
 
@@ -91,4 +93,6 @@ class Reel:
         said, self.trouble = self.trouble, str(error)
         if not said:
             _log.warning("%s: is not recorded: %s", self._source_id, self.trouble)
-        self._not_before = time.monotonic() + PAUSE_SECONDS
+        # A picture that came damaged is no reason to wait.
+        if getattr(error.__cause__, "errno", None) in _OF_THE_DISK:
+            self._not_before = time.monotonic() + PAUSE_SECONDS

@@ -348,8 +348,8 @@ class Job:
         """The name of the part that writes into `sink`: `video cam1`, or `jsonl` when sources share it."""
         if sink not in self._parts:
             kind = type(sink).__name__.removesuffix("Sink").lower() or "sink"
-            shared = f"{kind}" if kind not in self._sink_meters else f"{kind} {len(self._parts)}"
-            self._parts[sink] = f"{kind} {source_id}" if kind == "video" else shared
+            name = f"{kind} {source_id}" if kind in ("video", "broadcast") else kind
+            self._parts[sink] = name if name not in self._sink_meters else f"{name} {len(self._parts)}"
             self._unopened.add(sink)
             self._sink_meters[self._parts[sink]] = {}
         return self._parts[sink]

@@ -88,3 +88,14 @@ def test_another_codec_is_named_once_and_not_handed_on(clip, caplog):
     assert fed(clip("clip.mkv", codec="mpeg4", frames=4)) == []
     (said,) = [record.getMessage() for record in caplog.records]
     assert said == "cam: its codec mpeg4 cannot be recorded; H.264, H.265 and JPEG can"
+
+
+def test_packets_that_come_damaged_are_left_out(clip):
+    """Lengths that lead beyond the end, as of a camera behind RTMP."""
+
+    def spoil(packet, index):
+        if index in (3, 4) and packet.size:
+            packet.update(b"\xff\xff\xff\xff" + bytes(packet)[4:])
+
+    taken = fed(clip("clip.flv", frames=10, options={"bf": "0"}), spoil=spoil)
+    assert len(taken) == 8

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -98,8 +99,6 @@ def test_a_camera_that_comes_back_another_one_begins_a_new_file(tmp_path):
 
 
 def test_a_clock_that_jumps_begins_a_new_file_and_one_that_stumbles_does_not(tmp_path, probe_video):
-    from dataclasses import replace
-
     packets = encoded(60)
     packets[7] = replace(packets[7], decoded_s=packets[6].decoded_s, shown_s=packets[6].shown_s)
     packets[30:] = [replace(p, decoded_s=p.decoded_s + 9e4, shown_s=p.shown_s + 9e4) for p in packets[30:]]
@@ -130,9 +129,7 @@ def test_files_of_a_run_before_are_removed_when_they_are_too_old(tmp_path):
     ages_h = [1, 23, 25, 240]
     for hours in ages_h:
         (folder / f"{utc_name(now_ns - hours * 3600 * SECOND)}.mp4").write_bytes(b"x")
-    shelf = Shelf(tmp_path, 1.0, None)
-    shelf.trim()
-    assert shelf.removed == 2
+    record(recorder_of(tmp_path, days=1.0), [])  # also where no camera sends anything
     assert [path.stem for path in files(tmp_path)] == [utc_name(now_ns - h * 3600 * SECOND) for h in (23, 1)]
 
 
@@ -181,6 +178,16 @@ def test_a_disk_too_slow_costs_packets_and_begins_again_with_a_key_picture(tmp_p
     recorder.run()
     kept = sum(len(pictures(path)) for path in files(tmp_path))
     assert kept == 60 - lost
+
+
+def test_a_damaged_key_picture_costs_no_more_than_its_group(tmp_path):
+    packets = encoded(90)
+    broken = packets[0].headers + b"\0\0\1" + bytes(range(1, 30))
+    packets[0] = replace(packets[0], data=broken[:9], headers=b"")
+    recorder = recorder_of(tmp_path, segment_s=60)
+    record(recorder, packets)
+    assert sum(len(pictures(path)) for path in files(tmp_path)) >= 75
+    assert recorder.counters("cam")["record_lost"] <= 15
 
 
 def test_a_full_disk_is_said_once_and_recording_goes_on_when_there_is_room(tiny_disk, monkeypatch, caplog):

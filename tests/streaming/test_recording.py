@@ -30,7 +30,7 @@ def running(options, extra=()):
     recording = Recording(config)
     sinks = open_sinks(config.output, config.sources)
     for of_source in sinks.values():
-        of_source.extend(extra)
+        of_source.extend([*recording.sinks, *extra])
     job = Job(config, sinks, INFO, lambda: FakeEngine(INFO, outputs_of), recording=recording)
     thread = threading.Thread(target=job.run)
     thread.start()
@@ -72,7 +72,8 @@ def test_what_is_decoded_is_recorded_from_the_same_connection(rtsp_server, tmp_p
     kept = ListSink()
     record = {"segments": str(tmp_path / "all"), "segment_s": 1, "clips": str(tmp_path / "clips")}
     record |= {"before_s": 0.5, "after_s": 0.5}
-    job, thread = running({"sources": [rtsp_server.url], "record": record}, [kept])
+    events = {"zones": {"all": {"polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}}}
+    job, thread = running({"sources": [rtsp_server.url], "recording": record, "events": events}, [kept])
     (source_id,) = job.streams
     try:
         eventually(lambda: len(heights(tmp_path / "all")) >= 3)
@@ -81,7 +82,7 @@ def test_what_is_decoded_is_recorded_from_the_same_connection(rtsp_server, tmp_p
         job.clip(source_id, "mine")
         with pytest.raises(UnknownSource, match="there is no source 'gate'"):
             job.clip("gate")
-        eventually(lambda: heights(tmp_path / "clips"))
+        eventually(lambda: len(heights(tmp_path / "clips")) == 2)
     finally:
         job.pipeline.stop(5)
         thread.join(SECONDS)
@@ -91,9 +92,11 @@ def test_what_is_decoded_is_recorded_from_the_same_connection(rtsp_server, tmp_p
     assert 0 <= sum(whole) - job.pipeline.snapshot()["items"]["captured"] <= 2
     assert all(count >= 30 for count in whole[:-1])
     (clip,) = (tmp_path / "clips").glob("*/*_mine.mp4")
-    assert probe_segments(clip.parents[1])[0] >= 15
+    assert min(probe_segments(clip.parents[1])) >= 15
+    (event,) = {event.id for result in kept.results for event in result.events}
+    assert list(clip.parent.glob(f"*_{event}.mp4"))
     counters = summary(job)["sources"][source_id]
-    assert (counters["segments"], counters["clips"], counters["record_lost"]) == (len(whole), 1, 0)
+    assert (counters["segments"], counters["clips"], counters["record_lost"]) == (len(whole), 2, 0)
 
 
 @pytest.fixture
@@ -119,7 +122,7 @@ def test_the_main_stream_is_recorded_while_the_engine_sees_the_sub_stream(rtsp_s
     kept = ListSink()
     options = {
         "sources": [rtsp_server.url],
-        "record": {"segments": str(tmp_path), "segment_s": 1},
+        "recording": {"segments": str(tmp_path), "segment_s": 1},
         "capture": {"main": main.url, "max_backoff_s": 0.5, "read_timeout_s": 2},
     }
     job, thread = running(options, [kept])
@@ -143,8 +146,8 @@ def test_the_main_stream_is_recorded_while_the_engine_sees_the_sub_stream(rtsp_s
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"sources": ["a.mp4"], "record": {"segments": "OUT"}}, "record: a.mp4 is no stream"),
-        ({"sources": ["0"], "record": {"clips": "OUT"}}, "record: 0 is no stream"),
+        ({"sources": ["a.mp4"], "recording": {"segments": "OUT"}}, "recording: a.mp4 is no stream"),
+        ({"sources": ["0"], "recording": {"clips": "OUT"}}, "recording: 0 is no stream"),
         (
             {"sources": ["rtsp://a/b"], "capture": {"main": "rtsp://a/c"}},
             "a main stream is there to be recorded",
@@ -153,19 +156,19 @@ def test_the_main_stream_is_recorded_while_the_engine_sees_the_sub_stream(rtsp_s
             {
                 "sources": ["rtsp://a/b", "rtsp://c/d"],
                 "capture": {"main": "rtsp://a/c"},
-                "record": {"segments": "OUT"},
+                "recording": {"segments": "OUT"},
             },
             "capture.main: of which camera",
         ),
-        ({"sources": ["rtsp://a/b"], "record": {"segments": "FILE"}}, "FILE: "),
+        ({"sources": ["rtsp://a/b"], "recording": {"segments": "FILE"}}, "FILE: "),
     ],
 )
 def test_what_cannot_be_recorded_is_refused_at_once(tmp_path, options, said):
     (tmp_path / "FILE").write_text("", encoding="utf-8")
-    record = {key: value.replace("OUT", str(tmp_path)) for key, value in options.get("record", {}).items()}
+    record = {key: value.replace("OUT", str(tmp_path)) for key, value in options.get("recording", {}).items()}
     record = {key: value.replace("FILE", str(tmp_path / "FILE")) for key, value in record.items()}
     with pytest.raises(Exception, match=said.replace("FILE", str(tmp_path / "FILE"))) as caught:
-        build(load_config(None, {**options, "record": record}))
+        build(load_config(None, {**options, "recording": record}))
     assert caught.type.__module__ == "streamseg.errors"
 
 
@@ -173,13 +176,13 @@ def test_a_run_tells_whether_it_copies_packets(tmp_path):
     """What a run that redacts asks."""
     assert not load_config(None, {"sources": ["rtsp://a/b"]}).copies_packets
     for key in ("segments", "clips"):
-        config = load_config(None, {"sources": ["rtsp://a/b"], "record": {key: str(tmp_path)}})
+        config = load_config(None, {"sources": ["rtsp://a/b"], "recording": {key: str(tmp_path)}})
         assert config.copies_packets
 
 
 def test_a_clip_without_a_folder_is_refused():
     config = load_config(None, {"sources": ["synthetic?frames=3"]})
     job = Job(config, open_sinks(config.output, config.sources), INFO, lambda: FakeEngine(INFO, outputs_of))
-    with pytest.raises(ConfigError, match=r"a clip needs a folder: record.clips \(--clips\)"):
+    with pytest.raises(ConfigError, match=r"a clip needs a folder: recording.clips \(--clips\)"):
         job.clip("synthetic")
     job.close()

@@ -1,8 +1,9 @@
 """Ids of ultralytics' TrackTrack and, where masks are given, of BoxMOT's Sam2Mot: as tracking_peers.py does
 it, in an environment of their own, as both packages are under the AGPL.
 
-IN may also have `mask{k}` of sequence k, (boxes, height, width) bool, and `cell{k}`, pixels per cell.
-Defaults of the packages; TrackTrack without camera motion, for want of pictures. Neither is told the time.
+IN may also have `mask{k}` of sequence k, (boxes, height, width) bool, and `cell{k}`, pixels per cell. The
+defaults of ultralytics 8.4.190 and boxmot 23.0.0 (25.0.0 ends with an IndexError at the first track that a
+frame does not show); TrackTrack without camera motion, for want of pictures. Neither is told the time.
 """
 
 from __future__ import annotations
@@ -36,26 +37,19 @@ def tracktrack(frames: Any, scores: Any, boxes: Any, seen: Any) -> Any:
 
 
 def sam2mot(frames: Any, scores: Any, boxes: Any, seen: Any, masks: Any, cell: float) -> Any:
-    import torch
-    from boxmot import Sam2Mot  # type: ignore[import-not-found, unused-ignore]
-    from boxmot.structures.detections import Detections  # type: ignore[import-not-found, unused-ignore]
-    from boxmot.structures.geometry import Boxes  # type: ignore[import-not-found, unused-ignore]
-    from boxmot.structures.masks import MaskBatch  # type: ignore[import-not-found, unused-ignore]
+    from boxmot.trackers.hybrid.sam2mot.sam2mot import (  # type: ignore[import-not-found, unused-ignore]
+        Sam2Mot,
+    )
 
     tracker = Sam2Mot()
     ids = np.full(len(boxes), -1, np.int64)
     for frame in seen:
         rows = np.flatnonzero(frames == frame)
-        found = Detections(
-            Boxes(torch.from_numpy((boxes[rows] / cell).astype(np.float32))),
-            torch.from_numpy(scores[rows].astype(np.float32)),
-            torch.zeros(len(rows), dtype=torch.int64),
-            "sequence",
-            masks=MaskBatch(torch.from_numpy(masks[rows])),
-        )
-        made = tracker.update(found, np.zeros((*masks.shape[1:], 3), np.uint8))
-        at = made.detection_indices.numpy()
-        ids[rows[at[at >= 0]]] = made.track_ids.numpy()[at >= 0]
+        found = np.column_stack((boxes[rows] / cell, scores[rows], np.zeros(len(rows)))).astype(np.float32)
+        picture = np.zeros((*masks.shape[1:], 3), np.uint8)
+        made = np.asarray(tracker.update(found.reshape(-1, 6), picture, masks=masks[rows])).reshape(-1, 8)
+        made = made[made[:, 7] >= 0]
+        ids[rows[made[:, 7].astype(int)]] = made[:, 4].astype(np.int64)
     return ids
 
 
@@ -63,10 +57,12 @@ def main() -> None:
     given = np.load(sys.argv[1])
     out: dict[str, Any] = {}
     for k in range(len(given["fps"])):
-        of_one = [given[f"{key}{k}"] for key in ("frame", "score", "box", "seen")]
-        out[f"TrackTrack|{k}"] = tracktrack(*of_one)
+        frames, scores, boxes, seen = (given[f"{key}{k}"] for key in ("frame", "score", "box", "seen"))
+        out[f"TrackTrack|{k}"] = tracktrack(frames, scores, boxes, seen)
         if f"mask{k}" in given:
-            out[f"Sam2Mot|{k}"] = sam2mot(*of_one, given[f"mask{k}"], float(given[f"cell{k}"]))
+            out[f"Sam2Mot|{k}"] = sam2mot(
+                frames, scores, boxes, seen, given[f"mask{k}"], float(given[f"cell{k}"])
+            )
     np.savez(sys.argv[2], **out)
 
 

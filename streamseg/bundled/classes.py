@@ -9,9 +9,7 @@ from pathlib import Path
 
 import torch
 
-from streamseg.bundled.davis import read_davis
 from streamseg.bundled.mask_photos import MASK_CLASSES, MASK_SETS, load_set
-from streamseg.bundled.photo_sets import CLIPS
 from streamseg.errors import ConfigError
 from streamseg.models.coco_classes import COCO_CLASSES
 from streamseg.models.picodet.network import PicoDet
@@ -20,7 +18,6 @@ from streamseg.models.yolact.catalog import REST
 from streamseg.training.class_objective import ClassObjective
 from streamseg.training.mixture import Batch, Mixture, batches
 from streamseg.training.parallel import Place, run_ranks
-from streamseg.training.photos import load_photos
 from streamseg.training.run_state import CLASSIFY_RATE
 from streamseg.training.schedule import Settings
 from streamseg.training.trainer import train
@@ -32,11 +29,7 @@ log = logging.getLogger(__name__)
 LEARNT_HW = (448, 448)
 """Square, so that pictures can be turned."""
 BATCH_PER_RANK = 4
-SHARES = {"coco_train288": 0.55, "coco_more": 0.3}
-CLIP_SHARE = 0.15
-CLIP_CLASSES = {"car-shadow": "car"}
-EVERY = 3
-"""One in so many frames of a clip of a car, filmed from higher up than photographs are."""
+SHARES = {"coco_train288": 0.65, "coco_more": 0.35}
 SOUGHT = ("car", "car", "bus", "truck")
 SOUGHT_SHARE = 0.3
 """Of the pictures, those that show a vehicle for certain: what cameras over streets see from above."""
@@ -44,14 +37,13 @@ PASTE_SHARE = 0.3
 
 
 def class_mixture(data: Path, input_hw: tuple[int, int]) -> Mixture:
-    """Load the photographs below `data` in which every object of COCO's classes is annotated, and frames of
-    a clip of a car. Raises DatasetError."""
-    frames = read_davis(data / CLIPS.folder, CLIP_CLASSES, EVERY)
-    clip = load_photos(frames, CLIPS, MASK_CLASSES)
-    loaded = [(SHARES[s.folder], load_set(data, s)) for s in MASK_SETS if s.folder in SHARES]
-    loaded.append((CLIP_SHARE, clip))
+    """Load the photographs below `data` in which every object of COCO's classes is annotated.
+
+    Raises DatasetError.
+    """
+    loaded = tuple((SHARES[s.folder], load_set(data, s)) for s in MASK_SETS if s.folder in SHARES)
     return Mixture(
-        tuple(loaded),
+        loaded,
         input_hw,
         len(MASK_CLASSES),
         MASK_CLASSES.index(REST),
@@ -60,7 +52,6 @@ def class_mixture(data: Path, input_hw: tuple[int, int]) -> Mixture:
         paste_share=PASTE_SHARE,
         sought=tuple(map(COCO_CLASSES.index, SOUGHT)),
         sought_share=SOUGHT_SHARE,
-        not_cut=clip,  # one car, again and again
     )
 
 

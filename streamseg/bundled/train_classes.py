@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets (docs/compact.md)")
     parser.add_argument("--weights", type=Path, required=True, help="checkpoint of train_masks")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint; FILE.resume is kept beside it")
-    parser.add_argument("--iterations", type=int, default=700, help="of 4 pictures for each process")
+    parser.add_argument("--iterations", type=int, default=300, help="of 4 pictures for each process")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="single-threaded ones")
     parser.add_argument("--seed", type=int, default=5)
     options = parser.parse_args()

@@ -12,7 +12,7 @@ from streamseg.events.config import EventsConfig
 from streamseg.files import write_failure
 from streamseg.jobs.records import rules_from
 from streamseg.records.header import Take
-from streamseg.records.store import RunRecord
+from streamseg.records.store import RecordReader
 from streamseg.sinks.collisions import planned_files, refuse_collisions
 from streamseg.sinks.events_sink import Envelopes, as_json
 from streamseg.sinks.line_file import LineFile
@@ -28,7 +28,7 @@ def query(path: Path, rules: Path, out: str = "-") -> int:
     Raises ConfigError, DatasetError, SinkError.
     """
     refuse_collisions([str(path), str(rules)], planned_files({"--events": Path(out)}))
-    with RunRecord(path) as recording:
+    with RecordReader(path) as recording:
         config = rules_from(rules, recording)
         refuse_redacted(recording)
         file = LineFile(out)
@@ -44,7 +44,7 @@ def query(path: Path, rules: Path, out: str = "-") -> int:
     return file.lines - 1
 
 
-def refuse_redacted(recording: RunRecord) -> None:
+def refuse_redacted(recording: RecordReader) -> None:
     """Raise ConfigError where the record has no places of some classes: rules would be silent about them."""
     hidden = sorted({name for take in recording.takes for name in take.header.redacted})
     if hidden:
@@ -55,7 +55,9 @@ def refuse_redacted(recording: RunRecord) -> None:
         )
 
 
-def _events(recording: RunRecord, take: Take, config: EventsConfig) -> Iterator[tuple[int, dict[str, Any]]]:
+def _events(
+    recording: RecordReader, take: Take, config: EventsConfig
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each with the time of its decision, nanoseconds since 1970."""
     envelopes = Envelopes(wall_minus_monotonic_ns=0)
     now = 0

@@ -7,13 +7,13 @@ from pathlib import Path
 from streamseg.addresses import printable
 from streamseg.errors import ConfigError
 from streamseg.events.config import EventsConfig, check_classes, check_sources
-from streamseg.records.store import RunRecord
+from streamseg.records.store import RecordReader
 from streamseg.streaming.config import load_config
 
 __all__ = ["rules_from"]
 
 
-def rules_from(path: Path, recording: RunRecord) -> EventsConfig:
+def rules_from(path: Path, recording: RecordReader) -> EventsConfig:
     """The rules under `events` of a configuration, fit for every take of `recording`. Raises ConfigError."""
     rules = load_config(str(path)).events
     if rules is None:

@@ -13,7 +13,7 @@ from streamseg.jobs.records import rules_from
 from streamseg.overlay.effect_spec import refuse_unknown_classes
 from streamseg.overlay.effects import check_value
 from streamseg.records.header import Take, clip_fingerprint
-from streamseg.records.store import RunRecord
+from streamseg.records.store import RecordReader
 from streamseg.sinks.base import close_all
 from streamseg.sinks.collisions import planned_files, refuse_collisions
 from streamseg.streaming.config import load_config
@@ -55,7 +55,7 @@ def render(
     for spec in config.overlay.effect_specs:
         if spec.kind == "replace":
             check_value(spec)
-    with RunRecord(path) as recording:
+    with RecordReader(path) as recording:
         take = take_of_clip(recording, clip)
         refuse_unknown_classes(config.overlay.effect_specs, take.header.classes)
         zones = rules_from(rules, recording) if rules else None
@@ -71,7 +71,7 @@ def render(
     return Rendered(replay.frames, replay.media_seconds)
 
 
-def take_of_clip(recording: RunRecord, clip: str) -> Take:
+def take_of_clip(recording: RecordReader, clip: str) -> Take:
     """The newest take of `recording` that was made of the file `clip`.
 
     Raises ConfigError where there is none, or where pictures of it would show what was redacted; SourceError

@@ -16,7 +16,7 @@ from streamseg.files import check_file_replaceable, write_failure, write_text
 from streamseg.jobs.render import take_of_clip
 from streamseg.records.header import Take
 from streamseg.records.page import TakeView, longest_stays, report_page
-from streamseg.records.store import RunRecord
+from streamseg.records.store import RecordReader
 from streamseg.records.tally import TakeTally
 from streamseg.sinks.collisions import planned_files, refuse_collisions
 from streamseg.sinks.jsonl_sink import iso_utc
@@ -42,7 +42,7 @@ def report(path: Path, out: Path, clips: Sequence[str] = ()) -> int:
     """
     refuse_collisions([str(path), *clips], planned_files({"-o": out}))
     check_file_replaceable(out)
-    with RunRecord(path) as recording:
+    with RecordReader(path) as recording:
         clip_of = {take_of_clip(recording, clip).key: clip for clip in clips}
         views = [_view(recording, take, clip_of.get(take.key)) for take in recording.takes]
     if not views:
@@ -54,7 +54,7 @@ def report(path: Path, out: Path, clips: Sequence[str] = ()) -> int:
     return len(views)
 
 
-def _view(recording: RunRecord, take: Take, clip: str | None) -> TakeView:
+def _view(recording: RecordReader, take: Take, clip: str | None) -> TakeView:
     tally = TakeTally(len(take.header.classes))
     for block in recording.blocks(take):
         tally.add(block)

@@ -29,8 +29,8 @@ from streamseg.streaming.config import EngineConfig, RunConfig, ServeConfig
 from streamseg.streaming.config_file import ConfigFile
 from streamseg.streaming.job import Job
 from streamseg.streaming.outputs import check_outputs, open_shared, open_sinks
+from streamseg.streaming.record_header import describe_records
 from streamseg.streaming.recording import Recording
-from streamseg.streaming.records import describe_records
 
 if TYPE_CHECKING:
     from streamseg.streaming.live import LivePage
@@ -67,10 +67,14 @@ def build(
         # Before the engine: fetching and exporting one takes minutes, and a mistyped path must not wait.
         check_outputs(config.output, source_ids(config.sources), [*config.sources, config.engine.path])
         alpha, count = config.overlay.has_alpha, len(config.sources) + bool(page)
+        live = any(map(is_live, config.sources)) or not config.sources
         recording = _recording(config)
         ordering = recording.sinks if recording else []
-        live = any(map(is_live, config.sources)) or not config.sources
-        shared = [*open_shared(config.output, count, has_alpha=alpha, live=live), *ordering, *extra_sinks]
+        shared = [
+            *open_shared(config.output, count, has_alpha=alpha, live=live),
+            *ordering,
+            *extra_sinks,
+        ]
         undo.callback(close_all, shared)
         inputs = [config.engine.path]
         sinks = open_sinks(config.output, config.sources, inputs, shared, has_alpha=alpha)

@@ -201,6 +201,8 @@ def unpacked_block(packed: PackedBlock, classes: int, *, with_masks: bool = True
     _check_rows(index, pts, utc_from, size_hw)
     if ((state < 0) | (state > max(TrackState)) | (class_id < 0) | (class_id >= classes)).any():
         raise ValueError("a class or state that there is not")
+    if not (np.isfinite(boxes).all() and np.isfinite(score).all()):
+        raise ValueError("a box or score that is no number")
     runs = (
         _unpacked_masks(packed.masks, instances, np.repeat(size_hw, counts, axis=0)) if with_masks else None
     )

@@ -12,7 +12,7 @@ from streamseg.addresses import printable
 from streamseg.errors import DatasetError
 from streamseg.masks import Region, Rle, region_of_rle, rles_from_runs
 from streamseg.records.block import FrameBlock
-from streamseg.records.store import RunRecord, is_record
+from streamseg.records.store import RecordReader, is_record
 
 __all__ = ["RecordedFrame", "RecordedInstance", "read_frames"]
 
@@ -70,7 +70,7 @@ def read_frames(path: str | Path) -> Iterator[RecordedFrame]:
 
 def _of_record(path: Path) -> Iterator[RecordedFrame]:
     """Source by source."""
-    with RunRecord(path) as recording:
+    with RecordReader(path) as recording:
         for take in recording.takes:
             names = take.header.classes
             for block in recording.blocks(take):

@@ -22,7 +22,15 @@ from streamseg.files import check_file_writable, write_failure
 from streamseg.records.block import FrameBlock, PackedBlock, unpacked_block
 from streamseg.records.header import RunHeader, Take
 
-__all__ = ["EventRow", "RecordWriter", "RunRecord", "SightingRow", "StoredBlock", "StoredSource", "is_record"]
+__all__ = [
+    "EventRow",
+    "RecordReader",
+    "RecordWriter",
+    "SightingRow",
+    "StoredBlock",
+    "StoredSource",
+    "is_record",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -223,14 +231,20 @@ def _failure(path: Path, error: Exception) -> StreamsegError:
 def is_record(path: Path) -> bool:
     """Whether the file says that it is a record; opens nothing else. False for what cannot be read."""
     try:
-        with path.open("rb") as file:
-            head = file.read(72)
+        return _head(path)[0]
     except OSError:
         return False
-    return head.startswith(MAGIC) and head[68:72] == APPLICATION_ID.to_bytes(4, "big")
 
 
-class RunRecord:
+def _head(path: Path) -> tuple[bool, int]:
+    """Whether SQLite's head says that it is a record, and of which version. Raises OSError."""
+    with path.open("rb") as file:
+        head = file.read(72)
+    ours = head.startswith(MAGIC) and head[68:] == APPLICATION_ID.to_bytes(4, "big")
+    return ours, int.from_bytes(head[60:64], "big")
+
+
+class RecordReader:
     """A record, read. What is cut off or damaged ends the reading there, with one line in the log."""
 
     def __init__(self, path: Path) -> None:
@@ -272,7 +286,7 @@ class RunRecord:
                 self._whole = False
         except sqlite3.Error as error:
             raise DatasetError(f"{printable(self.path)}: cannot be read ({error})") from error
-        version = int.from_bytes(self.path.read_bytes()[60:64], "big")
+        version = _head(self.path)[1]
         if not tables >= _NAMES or version != VERSION:
             connection.close()
             raise DatasetError(
@@ -307,20 +321,35 @@ class RunRecord:
         self, take: Take, first: float = -math.inf, last: float = math.inf, *, with_masks: bool = True
     ) -> Iterator[FrameBlock]:
         """Those with frames from `first` to `last`, media seconds, in order; up to where it is damaged."""
+        # One by one: a statement that stays open keeps a run that is writing from writing.
         masks = "masks" if with_masks else "x''"
-        # The index of a record that is cut off has lost its end; and nothing may be sorted, which reads all.
-        way, order = ("INDEXED BY blocks_by_time", "last") if self._whole else ("NOT INDEXED", "id")
-        query = f"SELECT numbers, {masks} FROM blocks {way} WHERE source = ? AND last >= ? AND first <= ? "
-        query += f"ORDER BY {order}"
+        query = f"SELECT numbers, {masks} FROM blocks WHERE id = ?"
         classes = len(take.header.classes)
         reached = "at the beginning"
+        keys, error = self._keys(take, first, last)
         try:
-            for numbers, masks in self._rows(query, (take.key, first, last)):
-                block = unpacked_block(PackedBlock(numbers, masks), classes, with_masks=with_masks)
+            for key in keys:
+                [packed] = self._connection.execute(query, [key]).fetchall()
+                block = unpacked_block(PackedBlock(*packed), classes, with_masks=with_masks)
                 yield block
                 reached = f"after {block.pts_seconds[-1]:.1f} s"
-        except (sqlite3.Error, ValueError, TypeError, MemoryError) as error:
+        except (sqlite3.Error, ValueError, TypeError, MemoryError) as failure:
+            error = failure
+        if error:
             self._note(f"cut off or damaged {reached} of {printable(take.name)} ({error})")
+
+    def _keys(self, take: Take, first: float, last: float) -> tuple[list[int], Exception | None]:
+        """Of the blocks with such frames, in order, and what kept it from finding more."""
+        # The index of a record that is cut off has lost its end; and nothing may be sorted, which reads all.
+        way, order = ("INDEXED BY blocks_by_time", "last") if self._whole else ("NOT INDEXED", "id")
+        query = f"SELECT id FROM blocks {way} WHERE source = ? AND last >= ? AND first <= ? ORDER BY {order}"
+        keys: list[int] = []
+        try:
+            for (key,) in self._rows(query, (take.key, first, last)):
+                keys.append(key)
+        except sqlite3.Error as error:
+            return keys, error
+        return keys, None
 
     def _note(self, what: str) -> None:
         self.damage = what

@@ -22,7 +22,7 @@ from streamseg.events.marks import marks_of
 from streamseg.pipeline.pipeline import Pipeline
 from streamseg.pipeline.signals import stop_on_signals
 from streamseg.records.header import Take
-from streamseg.records.store import RunRecord
+from streamseg.records.store import RecordReader
 from streamseg.sinks.base import Sink
 from streamseg.streaming.config import OverlayConfig
 from streamseg.streaming.deliver import DRAIN_SECONDS, Deliver
@@ -39,9 +39,9 @@ class Replay:
     """The results of one take on the pictures of its clip, as a source of a pipeline. Frames that the record
     has not are left out, as they were live."""
 
-    def __init__(self, recording: RunRecord, take: Take, clip: Source, rules: EventsConfig | None) -> None:
+    def __init__(self, recording: RecordReader, take: Take, clip: Source, rules: EventsConfig | None) -> None:
         self._recording, self._take, self._clip = recording, take, clip
-        self._rules = ReplayedRules(rules, take) if rules else None
+        self._rules = TakeRules(rules, take) if rules else None
         self.frames = 0
         """Handed over so far."""
         self.media_seconds = 0.0
@@ -74,7 +74,7 @@ class Replay:
         self._clip.close()
 
 
-class ReplayedRules:
+class TakeRules:
     """The rules of one take at work."""
 
     def __init__(self, config: EventsConfig, take: Take) -> None:
@@ -98,9 +98,11 @@ class ReplayedRules:
         return replace(made, marks=marks)
 
 
-def recorded_results(recording: RunRecord, take: Take, rules: EventsConfig | None = None) -> Iterator[Result]:
-    """Every frame of one take, in order, on a black picture; with `rules`, the events that they tell."""
-    at_work = ReplayedRules(rules, take) if rules else None
+def recorded_results(
+    recording: RecordReader, take: Take, rules: EventsConfig | None = None
+) -> Iterator[Result]:
+    """Every frame of one take, in order, on a black picture; with `rules`, their events."""
+    at_work = TakeRules(rules, take) if rules else None
     for block in recording.blocks(take):
         for k, size_hw in enumerate(block.size_hw.tolist()):
             frame: Frame = block.frame(k, take.source_id, _black(*size_hw))

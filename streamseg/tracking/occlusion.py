@@ -35,8 +35,11 @@ def whole_boxes(found: Detections, which: NDArray[np.intp], expected: Boxes) -> 
     if scale is None:
         return seen
     missing = (expected[:, 2:] - expected[:, :2]) - (seen[:, 2:] - seen[:, :2])
+    smaller = missing > scale
+    if not smaller.any():
+        return seen
     whole = seen.copy()
-    for p, axis in np.argwhere(missing > scale).tolist():
+    for p, axis in np.argwhere(smaller).tolist():
         own = found.outlines[which[p]]
         if own is None:
             continue

@@ -32,8 +32,9 @@ LEAST_STAY = 0.01
 class ClassObjective(Objective):
     """The last layers of a PicoDet's classes, on square pictures; all else stays as it is.
 
-    Half of the batches are turned: what is seen from above lies in any direction. Where a class was likely
-    before, its logit is held: a few hundred pictures must not unlearn what a hundred thousand taught.
+    Half of the batches are turned: what is seen from above lies in any direction. They alone are learnt from.
+    Where a class was likely before, its logit is held, in upright batches as well: a few hundred pictures
+    must not unlearn what a hundred thousand taught.
     """
 
     def __init__(self, model: PicoDet, *, mixed: bool) -> None:
@@ -49,18 +50,22 @@ class ClassObjective(Objective):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The losses of a batch on the model's device."""
         model = cast(PicoDet, self.model)
-        classes = len(model.config.classes)
-        batch = turned(batch, TURNS[int(torch.randint(len(TURNS), ()))], classes)
+        quarters = TURNS[int(torch.randint(len(TURNS), ()))]
+        batch = turned(batch, quarters, len(model.config.classes))
         said = [LevelHeads(*(x.float() for x in level)) for level in self.detector(self.images(batch))[2]]
         now = logits_of([cast(nn.Module, head.classify) for head in model.heads], said)
         alignment = flat_rows([level.alignment for level in said])
-        distribution = flat_rows([level.distribution for level in said])
         with torch.no_grad():
             before = logits_of(list(self.before), said)
             likely = (alignment.sigmoid() * before.sigmoid() + LEAST_STAY) * STAY_WEIGHT
+        stay = ((now - before).square() * likely).sum(-1).mean()
+        if not quarters:
+            # Learnt from as well, they raised the scores of what is wrong: at 0.3 72 % right instead of 75 %.
+            return {"stay": stay}
+        distribution = flat_rows([level.distribution for level in said])
         heads = PicoHeads(now, alignment, distribution, *[alignment] * 3)
         score = compute_detector_losses(heads, self._points.of(batch), batch)["score"]
-        return {"score": score, "stay": ((now - before).square() * likely).sum(-1).mean()}
+        return {"score": score, "stay": stay}
 
 
 def logits_of(layers: Sequence[nn.Module], said: Sequence[LevelHeads]) -> Tensor:

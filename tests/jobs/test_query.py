@@ -9,7 +9,7 @@ from streamseg.errors import ConfigError, DatasetError, SinkError
 from streamseg.events import Watch
 from streamseg.jobs.query import query
 from streamseg.records.header import RunHeader
-from streamseg.records.store import RunRecord
+from streamseg.records.store import RecordReader
 from streamseg.sinks.events_sink import envelope
 from streamseg.sinks.record_sink import RecordSink
 from streamseg.streaming.config import load_config
@@ -66,7 +66,7 @@ def test_several_sources_in_one_record(recorded_run, tmp_path):
     for result in (*recorded_run.results, *twin):
         sink.write(result)
     sink.close()
-    with RunRecord(path) as recording:
+    with RecordReader(path) as recording:
         assert [take.source_id for take in recording.takes] == ["clip", "twin"]
         assert [sum(map(len, recording.blocks(take))) for take in recording.takes] == [45, 30]
     query(path, recorded_run.rules, str(tmp_path / "again.jsonl"))

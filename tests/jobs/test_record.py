@@ -11,12 +11,12 @@ from streamseg.engines.engine_file import open_engine_file
 from streamseg.jobs.obtain import engine_path
 from streamseg.overlay.palette import PALETTE
 from streamseg.records.header import clip_fingerprint
-from streamseg.records.store import RunRecord
+from streamseg.records.store import RecordReader
 
 
 def test_a_record_names_its_engine_and_its_clip(recorded_run):
     engine = open_engine_file(engine_path("shapes", None, None))
-    with RunRecord(recorded_run.record) as recording:
+    with RecordReader(recorded_run.record) as recording:
         [take] = recording.takes
     assert take.header.engine_sha256 == engine.sha256
     assert take.header.classes == engine.info.classes

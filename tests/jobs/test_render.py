@@ -29,10 +29,10 @@ def test_pictures_equal_those_of_the_run(recorded_run, tmp_path):
 
 
 def test_masks_equal_those_of_the_run(recorded_run):
-    from streamseg.records.store import RunRecord
+    from streamseg.records.store import RecordReader
     from streamseg.streaming.replay import recorded_results
 
-    with RunRecord(recorded_run.record) as recording:
+    with RecordReader(recorded_run.record) as recording:
         again = list(recorded_results(recording, recording.takes[0]))
     assert len(again) == 45
     assert sum(len(result.instances) for result in again) > 100

@@ -11,7 +11,7 @@ import pytest
 from streamseg.errors import ConfigError, SinkError
 from streamseg.jobs.report import report
 from streamseg.records.header import RunHeader
-from streamseg.records.store import RecordWriter, RunRecord
+from streamseg.records.store import RecordReader, RecordWriter
 from streamseg.records.tally import TakeTally
 from streamseg.sinks.record_sink import RecordSink
 
@@ -76,7 +76,7 @@ def test_with_the_clip_there_are_pictures_of_objects(recorded_run, tmp_path):
 
 
 def test_counts_are_those_of_the_run(recorded_run):
-    with RunRecord(recorded_run.record) as recording:
+    with RecordReader(recorded_run.record) as recording:
         [take] = recording.takes
         tally = TakeTally(len(take.header.classes))
         for block in recording.blocks(take):

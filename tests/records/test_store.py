@@ -10,7 +10,7 @@ import pytest
 
 from streamseg.errors import DatasetError
 from streamseg.records.header import RunHeader, clip_fingerprint
-from streamseg.records.store import RunRecord, is_record
+from streamseg.records.store import RecordReader, is_record
 from streamseg.sinks.record_sink import RecordSink
 from streamseg.structures import Frame, Instances, Masks, Result, Tracks
 
@@ -45,7 +45,7 @@ def record(tmp_path_factory):
 
 
 def test_sources_are_told_apart_and_any_time_is_found(record):
-    with RunRecord(record) as recording:
+    with RecordReader(record) as recording:
         assert [take.source_id for take in recording.takes] == ["cam", "gate"]
         gate = recording.takes[1]
         assert np.concatenate([b.index for b in recording.blocks(gate)]).tolist() == list(range(300))
@@ -60,7 +60,7 @@ def test_a_record_cut_off_is_read_up_to_the_cut(record, tmp_path, share, caplog)
     path = tmp_path / "cut.rec"
     content = record.read_bytes()
     path.write_bytes(content[: round(len(content) * share)])
-    with caplog.at_level(logging.WARNING), RunRecord(path) as recording:
+    with caplog.at_level(logging.WARNING), RecordReader(path) as recording:
         read = [sum(map(len, recording.blocks(take))) for take in recording.takes]
         assert recording.damage
     assert 600 * share - 80 <= sum(read) < 600  # tables and the index come first
@@ -76,7 +76,7 @@ def test_a_damaged_block_ends_the_reading_there(record, tmp_path, caplog):
     with connection:
         connection.execute("UPDATE blocks SET masks = x'00' WHERE id = 5")
     connection.close()
-    with RunRecord(path) as recording:
+    with RecordReader(path) as recording:
         assert sum(map(len, recording.blocks(recording.takes[0]))) == 20
         assert "after 0.8 s of cam" in recording.damage
         assert sum(map(len, recording.blocks(recording.takes[1]))) == 300
@@ -87,15 +87,15 @@ def test_what_is_no_record_is_refused(record, tmp_path):
     for content in (b"", b"SQLite format 3\x00", b"{}\n", record.read_bytes()[:900]):
         path.write_bytes(content)
         with pytest.raises(DatasetError, match=r"x\.rec"):
-            RunRecord(path)
+            RecordReader(path)
     with pytest.raises(DatasetError, match="no such file"):
-        RunRecord(tmp_path / "none.rec")
+        RecordReader(tmp_path / "none.rec")
     other = sqlite3.connect(tmp_path / "other.rec")
     other.execute("CREATE TABLE t (a)")
     other.close()
     assert not is_record(tmp_path / "other.rec")
     with pytest.raises(DatasetError, match="is no record"):
-        RunRecord(tmp_path / "other.rec")
+        RecordReader(tmp_path / "other.rec")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_record_of_another_make_is_refused(record, tmp_path, statement):
     connection.executescript(statement)
     connection.close()
     with pytest.raises(DatasetError, match=r"x\.rec: a (damaged )?record"):
-        RunRecord(path)
+        RecordReader(path)
 
 
 def test_a_header_says_what_it_was_told():

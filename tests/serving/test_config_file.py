@@ -93,7 +93,7 @@ def test_what_cannot_be_written_is_undone(live, config_file):
 
 def test_flags_win_and_are_not_written(serve, config_file):
     config_file.write_text(TEXT)
-    run = serve(ConfigFile(str(config_file), {"sources": [SCENE.format(5, 5)], "score": 0.2}))
+    run = serve(ConfigFile(str(config_file), {"sources": [SCENE.format(5, 1_000_000)], "score": 0.2}))
     run.add(SCENE.format(6, 5))
     assert run.ask("PATCH", "/api/thresholds", json={"score": 0.5, "double_iou": 0.8}).status_code == 200
     assert config_file.read_text() == f"{TEXT}double_iou: 0.8\n"

@@ -12,7 +12,7 @@ import pytest
 
 from streamseg.errors import ConfigError, SinkError
 from streamseg.records.header import RunHeader
-from streamseg.records.store import RunRecord
+from streamseg.records.store import RecordReader
 from streamseg.sinks.record_sink import RecordSink
 from streamseg.structures import Event, Result
 
@@ -29,7 +29,7 @@ def filled(path, make_result, two_instances, frames=50, header=HEADER, **more):
 
 
 def results_of(path):
-    with RunRecord(path) as recording:
+    with RecordReader(path) as recording:
         black = np.zeros((96, 128, 3), np.uint8)
         return [
             block.result(k, block.frame(k, take.source_id, black), take.header.classes)
@@ -52,7 +52,7 @@ def test_every_frame_is_in_it(tmp_path, make_result, two_instances):
 def test_secrets_are_masked(tmp_path, make_result, two_instances):
     filled(tmp_path / "a.rec", make_result, two_instances, 2)
     assert b"geheim" not in (tmp_path / "a.rec").read_bytes()
-    with RunRecord(tmp_path / "a.rec") as recording:
+    with RecordReader(tmp_path / "a.rec") as recording:
         assert recording.takes[0].spec == "rtsp://admin:***@cam/stream"
         assert recording.takes[0].fingerprint == ""
         assert recording.takes[0].header == HEADER
@@ -98,7 +98,7 @@ def test_a_record_of_files_is_replaced_and_one_of_cameras_goes_on(tmp_path, make
     filled(path, make_result, two_instances, 7)
     assert len(results_of(path)) == 7
     filled(path, make_result, two_instances, 4, continues=True)
-    with RunRecord(path) as recording:
+    with RecordReader(path) as recording:
         assert [take.name for take in recording.takes] == ["cam", "cam@2"]
         assert [sum(map(len, recording.blocks(take))) for take in recording.takes] == [7, 4]
 
@@ -135,6 +135,23 @@ def test_who_reads_does_not_hold_up_the_run(tmp_path, make_result, two_instances
     sink.close()
 
 
+def test_a_query_does_not_hold_up_the_run(tmp_path, make_result, two_instances, monkeypatch):
+    monkeypatch.setattr("streamseg.sinks.record_sink.FLUSH_SECONDS", 0.0)
+    sink = RecordSink(tmp_path / "a.rec")
+    for k in range(5):
+        sink.write(make_result(k, instances=two_instances))
+    with RecordReader(tmp_path / "a.rec") as reader:
+        next(reader.blocks(reader.takes[0]))
+        blocks = reader.blocks(reader.takes[0])
+        next(blocks)
+        for k in range(5, 8):
+            sink.write(make_result(k, instances=two_instances))
+        other = sqlite3.connect(tmp_path / "a.rec")
+        assert other.execute("SELECT sum(frames) FROM blocks").fetchone() == (8,)
+        other.close()
+    sink.close()
+
+
 CHILD = """
 import sys, time
 from streamseg.sinks.record_sink import RecordSink
@@ -159,7 +176,7 @@ def test_a_kill_loses_at_most_the_last_second(tmp_path):
         child.send_signal(signal.SIGKILL)
         seen += [line.split() for line in child.stdout if len(line.split()) == 2]
     killed = float(seen[-1][1])
-    with RunRecord(path) as recording:
+    with RecordReader(path) as recording:
         [take] = recording.takes
         index = np.concatenate([block.index for block in recording.blocks(take)])
         assert recording.damage == ""
@@ -200,7 +217,7 @@ except SinkError as error:
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60)
     assert len(done.stdout.splitlines()) == 1, done.stderr
     assert str(path) in done.stdout
-    with RunRecord(Path(path)) as recording:
+    with RecordReader(Path(path)) as recording:
         assert 5 < sum(map(len, recording.blocks(recording.takes[0]))) < 200
         assert recording.damage == ""
 

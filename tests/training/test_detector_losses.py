@@ -165,8 +165,9 @@ def test_boxes_turn_with_their_pictures() -> None:
 
 
 @pytest.mark.slow
-def test_only_the_class_layers_learn() -> None:
+def test_only_the_class_layers_learn_and_only_of_turned_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
+    monkeypatch.setattr("streamseg.training.class_objective.TURNS", (1,))
     model = build_network("picodet_s", ("a", "b"), (64, 64))
     assert isinstance(model, PicoDet)
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -183,3 +184,5 @@ def test_only_the_class_layers_learn() -> None:
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {f"heads.{k}.classify.{part}" for k in range(4) for part in ("weight", "bias")}
     assert objective(collate([canvas.sample((16, 16))] * 2))["stay"] > 0
+    monkeypatch.setattr("streamseg.training.class_objective.TURNS", (0,))
+    assert objective(collate([canvas.sample((16, 16))] * 2)).keys() == {"stay"}

@@ -11,6 +11,7 @@ import typer
 
 from streamseg.addresses import printable
 from streamseg.cli import (
+    audit,
     build,
     certify,
     convert,
@@ -55,6 +56,7 @@ app.command("eval")(eval.evaluate)
 app.command("eval-tracks")(eval_tracks.eval_tracks)
 app.command("engines")(engines.engines)
 app.add_typer(models.models, name="models")
+app.add_typer(audit.audit, name="audit")
 app.command("doctor")(doctor.doctor)
 
 

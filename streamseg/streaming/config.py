@@ -12,6 +12,7 @@ from streamseg.engine_contract import AnyPrecision, AnyRuntime
 from streamseg.errors import ConfigError
 from streamseg.events.config import EventsConfig
 from streamseg.overlay.effect_spec import EffectSpec, parse_effect
+from streamseg.redaction.config import LIVE_DELAY_S, RedactConfig
 from streamseg.settings import Section, load_section
 from streamseg.sinks.alpha_video_sink import ALPHA_ENDINGS
 
@@ -141,6 +142,8 @@ class OutputConfig(Section):
     """Folder for annotated images."""
     show: bool = False
     """A window."""
+    audit: Name | None = None
+    """File for a hash-chained account of the redaction: what was covered, revealed and filled, when."""
     summary: Name | None = None
     """JSON file for the end-of-run summary; `-` is standard output."""
 
@@ -184,6 +187,8 @@ class RunConfig(Section):
     overlay: OverlayConfig = OverlayConfig()
     events: EventsConfig | None = None
     """Zones, lines and other rules."""
+    redact: RedactConfig | None = None
+    """What must not be seen, covered before anything goes out."""
     output: OutputConfig = OutputConfig()
     serve: ServeConfig = ServeConfig()
 
@@ -202,6 +207,28 @@ class RunConfig(Section):
             raise ValueError(f"{wants} needs rules under `events`; streamseg zones draws them")
         if self.events is not None and not self.track.enabled:
             raise ValueError("events need tracks: leave track.enabled on")
+        return self
+
+    @model_validator(mode="after")
+    def _redaction_can_be_had(self) -> RunConfig:
+        """Refuses what cannot be made safe beside it."""
+        asked = self.redact
+        if asked is None:
+            if self.output.audit:
+                raise ValueError("output.audit needs redact.classes, such as --redact person")
+            return self
+        if asked.reveal and (len(self.sources) != 1 or self.serve.address):
+            raise ValueError("redact.reveal: ids are counted in each source; name one, and no live page")
+        if asked.reveal and not self.track.enabled:
+            raise ValueError("redact.reveal needs tracks: leave track.enabled on")
+        delay_s = asked.delay_s or LIVE_DELAY_S
+        if self.max_age_s is not None and self.max_age_s <= delay_s:
+            raise ValueError(
+                f"max_age_s {self.max_age_s:g}: redaction holds frames back for {delay_s:g} s; allow more"
+            )
+        for spec in self.overlay.effect_specs:
+            if both := sorted(spec.classes & set(asked.classes)):
+                raise ValueError(f"effect {spec.kind}:{both[0]}: {both[0]} is redacted; leave it out")
         return self
 
     @model_validator(mode="after")

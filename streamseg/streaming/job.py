@@ -24,6 +24,7 @@ from streamseg.pipeline.parts import SinkPart
 from streamseg.pipeline.pipeline import Pipeline
 from streamseg.pipeline.signals import stop_on_signals
 from streamseg.pipeline.worker import OnError
+from streamseg.redaction.audit_sink import AuditSink
 from streamseg.segmenter import Segmenter
 from streamseg.sinks.base import Sink, close_all, misses_nothing
 from streamseg.source_state import SourceState
@@ -34,6 +35,7 @@ from streamseg.streaming.follow import Follow
 from streamseg.streaming.limited import Limited
 from streamseg.streaming.meter import SinkMeter, SourceMeter
 from streamseg.streaming.outputs import written_paths
+from streamseg.streaming.redact import TrackStage, letting_of, refuse_packet_copies
 from streamseg.streaming.render import Render, painter_of
 from streamseg.streaming.segment import Segment
 from streamseg.streaming.stream import Companion, Stream, check_names, contract_of, options_of
@@ -103,7 +105,7 @@ class Job:
         self._several = len(config.sources) > 1 or self._stays_open
         # Of one camera that is off the user is told at once; of many, one must not be lost for ever.
         self._waits = sum(map(is_live, config.sources)) > 1 or self._stays_open
-        self._followed: Output[Result]
+        self._letting = letting_of(config, info.classes, self.pipeline)
         self._rendered: dict[str, Output[Result]] = {}
         check_names(config.capture.per_source, sinks)
         self._connect(dict(zip(sinks, config.sources, strict=True)), sinks, batch)
@@ -162,7 +164,7 @@ class Job:
         sinks = [*own, *self.shared]
         frames = self._add_source(source_id, spec, self._batch)
         try:
-            self._add_render(source_id, spec, sinks, self._followed)
+            self._add_render(source_id, spec, sinks)
             output = self._rendered[source_id]
             for sink in sinks:
                 if sink in own:
@@ -207,7 +209,7 @@ class Job:
         self._choice = choice_of(config, self.info)
         self.config = config
         if self._segment:
-            self._segment.use(self._choice)
+            self._segment.use(self._letting.asked_of_engine(self._choice))
         if self._follow:
             self._follow.use(tracker_config(self.config))
 
@@ -245,18 +247,9 @@ class Job:
             stays_open=self._stays_open,
             window_s=self.config.engine.batch_window_s,
         )
-        self._followed = self.pipeline.add_stage(
-            "track",
-            self._open_follow,
-            [segmented],
-            batch=batch,
-            capacity=depth,
-            policy="block",
-            source_of=lambda item: item.frame.source_id,
-            stays_open=self._stays_open,
-        )
+        self._letting.begin(TrackStage(self._open_follow, segmented, batch, depth, self._stays_open))
         for source_id, spec in specs.items():
-            self._add_render(source_id, spec, sinks[source_id], self._followed)
+            self._add_render(source_id, spec, sinks[source_id])
         for sink in self.shared:
             self._part_of(sink, "")
         for sink, name in self._parts.items():
@@ -283,7 +276,9 @@ class Job:
             on_error="isolate" if self._several else "stop",
         )
 
-    def _add_render(self, source_id: str, spec: str, sinks: Sequence[Sink], followed: Output[Result]) -> None:
+    def _add_render(self, source_id: str, spec: str, sinks: Sequence[Sink]) -> None:
+        refuse_packet_copies(self.config.redact, sinks)
+        self._letting.add(source_id, lambda: self.sources[source_id].fps, live=self._drops(spec))
         names = [self._part_of(sink, source_id) for sink in sinks]
         promised_s = self.config.max_age_s if self._drops(spec) else None
         meters = {
@@ -305,7 +300,7 @@ class Job:
                 stream.meter,
                 status_line=self.config.overlay.status,
             ),
-            [followed.of(source_id, capacity=depth, policy=policy)],
+            [self._letting.of(source_id, capacity=depth, policy=policy)],
             capacity=LIVE_SINK_DEPTH if policy != "block" else FILE_DEPTH,
             policy=policy,
             on_error=self._on_error(),
@@ -320,13 +315,15 @@ class Job:
 
         inputs = [self._input_of(sink, source_id) for source_id in meters]
         stays = self._stays_open and sink in self.shared
-        self.pipeline.add_sink(name, opened, inputs, on_error=self._on_error(), stays_open=stays)
+        # What is not accounted for must not be shown either.
+        on_error: OnError = "abort" if isinstance(sink, AuditSink) else self._on_error()
+        self.pipeline.add_sink(name, opened, inputs, on_error=on_error, stays_open=stays)
 
     def _input_of(self, sink: Sink, source_id: str) -> Output[Result] | Tap[Result]:
         """What a sink reads of one source."""
         if misses_nothing(sink):
             # Before the places where frames of a live source may be dropped.
-            return self._followed.of(source_id, capacity=SURE_DEPTH, policy="block")
+            return self._letting.of(source_id, capacity=SURE_DEPTH, policy="block")
         return self._rendered[source_id]
 
     def _part_of(self, sink: Sink, source_id: str) -> str:
@@ -368,7 +365,7 @@ class Job:
         self.refused = segmenter.refused
         contract = contract_of(self.config, lambda i: self.streams[i]) if self._live else None
         self._segment = Segment(segmenter, overlap=not self._live, contract=contract)
-        self._segment.use(self._choice)
+        self._segment.use(self._letting.asked_of_engine(self._choice))
         return self._segment
 
     def _open_follow(self) -> Follow:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from streamseg.addresses import source_ids
 from streamseg.files import check_file_replaceable
+from streamseg.redaction.audit_sink import AuditSink
 from streamseg.sinks.alpha_video_sink import AlphaVideoSink
 from streamseg.sinks.base import Sink
 from streamseg.sinks.collisions import PlannedOutput, refuse_collisions
@@ -34,6 +35,7 @@ def planned_outputs(output: OutputConfig, ids: Sequence[str]) -> list[PlannedOut
         PlannedOutput(output.jsonl or "", "--jsonl"),
         PlannedOutput(output.events or "", "--events"),
         PlannedOutput(output.images or "", "--images", is_folder=True),
+        PlannedOutput(output.audit or "", "--audit"),
         PlannedOutput(output.summary or "", "--summary"),
     ]
     return [*videos, *(other for other in others if other.path)]
@@ -44,7 +46,8 @@ def written_paths(sinks: Iterable[Sink]) -> list[str]:
     paths = [
         sink.folder if isinstance(sink, ImageSink) else sink.path
         for sink in dict.fromkeys(sinks)
-        if isinstance(sink, VideoSink | AlphaVideoSink | JsonlSink | EventsSink | ImageSink) and sink.frames
+        if isinstance(sink, VideoSink | AlphaVideoSink | JsonlSink | EventsSink | ImageSink | AuditSink)
+        and sink.frames
     ]
     return [str(path) for path in paths if path.exists()]
 

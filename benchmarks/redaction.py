@@ -14,7 +14,7 @@ import argparse
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +39,12 @@ if TYPE_CHECKING:
 
 REPORT = Path(__file__).with_suffix(".json")
 FRAMES = 50
+_EVERY = 10
 
 
-def keys(seeds: int) -> dict[str, Any]:
-    """Of each fault: what went in, what came out, and what it cost in covered picture."""
+def keys(seeds: int) -> Iterator[dict[str, Any]]:
+    """Of each fault: what went in, what came out, and what it cost in covered picture; again after every
+    `_EVERY` seeds, so that a run which is ended early has counted something."""
     total: dict[str, dict[str, float]] = {fault: defaultdict(float) for fault in FAULTS}
     leaking: dict[str, list[int]] = {fault: [] for fault in FAULTS}
     for seed in range(seeds):
@@ -54,20 +56,20 @@ def keys(seeds: int) -> dict[str, Any]:
             row["key_pixels_out"] += leak.key_pixels
             row["frames_with_key_pixels_out"] += leak.key_frames
             row["frames_filled"] += leak.filled
-            row["covered_share"] += leak.covered_share / seeds
+            row["covered_share"] += leak.covered_share
             if leak.key_pixels:
                 leaking[fault].append(seed)
-    return {
-        "seeds": seeds,
-        "frames_of_each": FRAMES,
-        "faults": {
-            fault: {
-                key: round(value, 3) if key == "covered_share" else int(value) for key, value in row.items()
-            }
-            | {"leaking_seeds": leaking[fault]}
-            for fault, row in total.items()
-        },
-    }
+        if (seed + 1) % _EVERY == 0 or seed + 1 == seeds:
+            yield _summed(total, leaking, seed + 1)
+
+
+def _summed(total: dict[str, dict[str, float]], leaking: dict[str, list[int]], seeds: int) -> dict[str, Any]:
+    faults = {}
+    for fault, row in total.items():
+        counts = {key: int(value) for key, value in row.items() if key != "covered_share"}
+        share = round(row["covered_share"] / seeds, 3)
+        faults[fault] = {**counts, "covered_share": share, "leaking_seeds": leaking[fault]}
+    return {"seeds": seeds, "frames_of_each": FRAMES, "faults": faults}
 
 
 def _crowd(random: np.random.Generator) -> list[Unreleased]:
@@ -133,15 +135,15 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.part == "davis" and not asked.davis:
         parser.error("davis needs --davis FOLDER, with JPEGImages and Annotations in it")
-    parts: dict[str, Callable[[], dict[str, Any]]] = {
+    parts: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
         "keys": lambda: keys(asked.seeds),
-        "peers": lambda: peers(asked.seeds, FRAMES),
-        "speed": speed,
-        "davis": lambda: davis(asked.davis),
+        "peers": lambda: iter([peers(asked.seeds, FRAMES)]),
+        "speed": lambda: iter([speed()]),
+        "davis": lambda: iter([davis(asked.davis)]),
     }
-    made = parts[asked.part]()
-    report = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.is_file() else {}
-    asked.out.write_text(json.dumps({**report, asked.part: made}, indent=1) + "\n", encoding="utf-8")
+    for made in parts[asked.part]():
+        report = json.loads(asked.out.read_text(encoding="utf-8")) if asked.out.is_file() else {}
+        asked.out.write_text(json.dumps({**report, asked.part: made}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

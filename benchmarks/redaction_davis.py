@@ -133,7 +133,7 @@ def _redacted(
 def _counted(shown: list[_Shown], out: list[Redacted], found: list[Instances], person: int) -> dict[str, int]:
     counts = dict.fromkeys(
         (
-            "person_pixels", "ours_pixels_left", "ours_clear", "ours_filled_frames", "by_frame_pixels_left",
+            "person_pixels", "ours_pixels_left", "ours_clear", "ours_filled_frames", "ours_pixels_covered", "pixels", "by_frame_pixels_left",
             "by_frame_clear", "people_in_frames", "never_found_people_in_frames", "ours_clear_of_found",
         ),
         0,
@@ -141,6 +141,8 @@ def _counted(shown: list[_Shown], out: list[Redacted], found: list[Instances], p
     seen = _ever_found(shown, found, person)
     for k, (one, result, instances) in enumerate(zip(shown, out, found, strict=True)):
         same = (result.frame.image == one.image).all(axis=2)
+        counts["pixels"] += same.size
+        counts["ours_pixels_covered"] += int(np.count_nonzero(~same))
         counts["ours_filled_frames"] += bool(result.redaction and result.redaction.filled)
         boxed = np.zeros(same.shape, np.bool_)
         rows = np.flatnonzero((instances.class_id == person) & (instances.score >= SHOWN_SCORE))

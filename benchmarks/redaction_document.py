@@ -80,7 +80,7 @@ def _davis(report: dict[str, Any]) -> str:
             f"| pixels of persons left | {_percent(made['ours_pixels_left'], made['person_pixels'])} | "
             f"{_percent(made['by_frame_pixels_left'], made['person_pixels'])} |",
             f"| persons more than {half} % clear in a frame | {clear} |",
-            f"| the same, of the {people - never:,} that were found at all | {made['ours_clear_of_found']:,} | – |",
+            f"| the same, of the {people - never:,} found at all | {made['ours_clear_of_found']:,} | – |",
             f"| frames filled | {filled} | – |",
             "",
             f"Never found within a second, and so the residual risk of this engine here: "

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from redaction_scene import FAULTS, segmented
+from redaction_scene import segmented
 
 from streamseg.structures import Instances
 
@@ -19,6 +19,7 @@ Image = NDArray[np.uint8]
 Blur = Callable[[Image, Instances], Image]
 
 SHOWN_SCORE = 0.3
+MISSES = "none", "miss 5 %", "miss 20 %", "miss 50 %"
 _NOISE = 60
 
 
@@ -35,7 +36,7 @@ def peers(seeds: int, frames: int) -> dict[str, Any]:
         known["supervision BlurAnnotator"] = _supervision
         known["supervision PixelateAnnotator"] = _supervision_pixels
     made = {
-        name: {fault: _leak(blur, fault, seeds, frames) for fault in FAULTS} for name, blur in known.items()
+        name: {fault: _leak(blur, fault, seeds, frames) for fault in MISSES} for name, blur in known.items()
     }
     return {
         "seeds": seeds,

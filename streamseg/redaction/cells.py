@@ -21,11 +21,11 @@ Bits = NDArray[np.uint8]
 
 CELLS = 90
 """Along the shorter side of a frame: 8 pixels of 720."""
-LOW = 64
-"""Soft values from here on count as the object: a quarter of a probability, where pictures are drawn from a
-half."""
+LOW = 0.25
+"""Probability from which on a pixel counts as the object's, where pictures are drawn from a half."""
 _TRUSTED_FILL = 0.25
 """Share of its box that a mask covers at least, or the box is covered too."""
+_CELLS_APART = 1.5
 _TRUSTED_REACH = 0.12
 """Share of a box's side by which a mask may stay away from it, or the box is covered too: a head is
 missing."""
@@ -68,14 +68,14 @@ def patches(instances: Instances, grid: CellGrid) -> list[CellPatch]:
 
 def _patch(masks: Masks, k: int, box: list[float], grid: CellGrid) -> CellPatch:
     ox, oy, sx, sy = _placing(masks, k)
-    set_ = (masks.soft[k] >= LOW).view(np.uint8)
+    set_ = (masks.soft[k] >= _low(masks)).view(np.uint8)
     u, v, w, h = cv2.boundingRect(set_)
     bounds = _cells_of(box, grid)
     if not w:
         return _whole(bounds)
     # By interpolation a pixel may be set that is half a cell of the mask away from one that is; and where
     # cells of the frame are larger than those of the mask, one sample of each must see all it holds.
-    reach = [1 + math.ceil(grid.side / (2 * s)) for s in (sx, sy)]
+    reach = [math.floor(1 + grid.side / (2 * s)) for s in (sx, sy)]
     found = [
         ox + sx * (u - reach[0]),
         oy + sy * (v - reach[1]),
@@ -104,7 +104,14 @@ def _patch(masks: Masks, k: int, box: list[float], grid: CellGrid) -> CellPatch:
         x0, y0, np.asarray(cv2.warpAffine(grown, way, (x1 - x0, y1 - y0), flags=flags), np.uint8)
     )
     core = ox + sx * u, oy + sy * v, ox + sx * (u + w), oy + sy * (v + h)
-    return patch if _agrees(core, set_, sx * sy, box) else _with_box(patch, bounds)
+    return patch if _agrees(core, set_, (sx, sy), box) else _with_box(patch, bounds)
+
+
+def _low(masks: Masks) -> float:
+    """The same as a soft value."""
+    if masks.logit_slope is None:
+        return 255 * LOW
+    return 128 + masks.logit_slope * math.log(LOW / (1 - LOW))
 
 
 def _placing(masks: Masks, k: int) -> tuple[float, float, float, float]:
@@ -116,10 +123,13 @@ def _placing(masks: Masks, k: int) -> tuple[float, float, float, float]:
     return 0.0, 0.0, *masks.grid
 
 
-def _agrees(core: tuple[float, float, float, float], set_: Bits, cell_area: float, box: list[float]) -> bool:
+def _agrees(
+    core: tuple[float, float, float, float], set_: Bits, cell_xy: tuple[float, float], box: list[float]
+) -> bool:
     width, height = box[2] - box[0], box[3] - box[1]
-    near_x, near_y = _TRUSTED_REACH * width, _TRUSTED_REACH * height
-    filled = cv2.countNonZero(set_) * cell_area >= _TRUSTED_FILL * width * height
+    near_x = max(_TRUSTED_REACH * width, _CELLS_APART * cell_xy[0])
+    near_y = max(_TRUSTED_REACH * height, _CELLS_APART * cell_xy[1])
+    filled = cv2.countNonZero(set_) * cell_xy[0] * cell_xy[1] >= _TRUSTED_FILL * width * height
     reaches = (
         core[0] <= box[0] + near_x
         and core[1] <= box[1] + near_y

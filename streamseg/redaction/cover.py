@@ -14,25 +14,36 @@ import numpy as np
 
 from streamseg.redaction.cells import Bits, CellPatch
 
-__all__ = ["COAST_SECONDS", "Cover", "Sighting", "Stamp"]
+__all__ = ["COAST_SECONDS", "Cover", "Sighting"]
 
 Box = tuple[float, float, float, float]
+Part = tuple[CellPatch, float, float]
+"""Cells, and by how many pixels x y they are moved."""
 
 COAST_SECONDS = 3.0
 """How long the place of what is not seen any more stays covered, at most."""
-_SECONDS_PER_SIGHTING = 0.5
-"""The same for what was seen once; as much more for each further time."""
+_LEAST_SECONDS, _SECONDS_PER_SCORE = 0.12, 0.4
+"""The same for what was seen once and hardly believed; and so much more for each sighting, times its
+score."""
+_EXPLAINED = 0.8
+"""Share of where an object should be that lies under what was found, from which on it is taken to be
+there."""
+_ESTABLISHED = 1.0
+"""Scores that sum up to so much make an object; what has less is nearly always part of another, or
+nothing."""
 _PACE_SECONDS = 0.25
 """Over which the speed of an object is measured."""
 _NEAR_SECONDS = 0.12
 """Masks seen so little earlier or later are laid over those of a frame: what one lacks, another has."""
 _MARGIN = 0.05
 """Around every mask, as a share of the object's size, besides one cell."""
-_GROWTH = 1.6
+_GROWTH = 1.2
 """By how much of the object's size the margin grows for each second of not seeing it."""
 _GROWTH_UNKNOWN = 2.5
 """The same for what was seen once: its speed is not known."""
-_MOST_MARGIN = 1.0
+_MOST_MARGIN = 0.8
+_MOST_EXPLAINED_MARGIN = 0.15
+"""Of what should be under others, or is hardly believed."""
 _GONE = 0.3
 """Share of a box in the picture below which the object has left it."""
 
@@ -47,6 +58,7 @@ class Sighting:
     patch: CellPatch
     track: int
     """Id of its track; -1: none."""
+    score: float
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -58,24 +70,18 @@ class Sighting:
         return math.sqrt(max(self.box[2] - self.box[0], 1.0) * max(self.box[3] - self.box[1], 1.0))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Stamp:
-    """Cells to be covered for one object in one frame."""
-
-    patch: CellPatch
-    seen: bool
-    """In this very frame."""
-
-
 class Cover:
     """The sightings of one object, by time."""
 
-    def __init__(self, first: Sighting, *, ghost: bool = False) -> None:
-        """`ghost`: what may be elsewhere than its detections say; it only waits and vanishes."""
+    def __init__(self, first: Sighting) -> None:
         self.sightings = [first]
         self.times = [first.t]
-        self.count = 1
-        self.ghost = ghost
+        self.evidence = first.score
+        """Scores of all its sightings."""
+        self.ghost = False
+        """Nothing goes on with it: it only waits and vanishes."""
+        self.since_t = -math.inf
+        """Before and at this time it covers nothing."""
         self.doubt_t = first.t
         """When it was last not certain which object this is."""
         self.until_t = math.inf
@@ -92,7 +98,15 @@ class Cover:
     def add(self, sighting: Sighting) -> None:
         self.sightings.append(sighting)
         self.times.append(sighting.t)
-        self.count += 1
+        self.evidence += sighting.score
+
+    def ghost_of(self, until_t: float) -> Cover:
+        """The same, but that its next detection may have been another's."""
+        ghost = Cover(self.sightings[0])
+        ghost.sightings, ghost.times = list(self.sightings), list(self.times)
+        ghost.evidence, ghost.ghost = self.evidence, True
+        ghost.since_t, ghost.until_t = self.last.t, until_t
+        return ghost
 
     def forget_before(self, t: float) -> None:
         """Keep what is needed from time `t` on."""
@@ -114,25 +128,38 @@ class Cover:
         inside = max(min(x2, frame_hw[1]) - max(x1, 0), 0) * max(min(y2, frame_hw[0]) - max(y1, 0), 0)
         return inside < _GONE * (x2 - x1) * (y2 - y1)
 
-    def stamp(self, t: float, side: int, back_s: float) -> Stamp | None:
-        """What to cover at time `t`, in cells of `side` pixels; None where it is long gone, or comes more
-        than `back_s` later."""
-        if t >= self.until_t:
+    @property
+    def patience_s(self) -> float:
+        """How long before and after it was seen it is covered."""
+        return min(COAST_SECONDS, _LEAST_SECONDS + _SECONDS_PER_SCORE * self.evidence)
+
+    def seen(self, t: float, side: int) -> CellPatch | None:
+        """What to cover at time `t`, in cells of `side` pixels, where it was found then."""
+        k = bisect_left(self.times, t)
+        there = k < len(self.times) and self.times[k] == t and t > self.since_t
+        return self._seen(k, side) if there else None
+
+    def unseen(self, t: float, side: int, back_s: float, found: Bits) -> CellPatch | None:
+        """The same where it was not; None where it is long gone, or comes more than `back_s` later. `found`:
+        the cells of all that was: one that should be under others is not looked for everywhere."""
+        if t <= self.since_t:
             return None
         k = bisect_left(self.times, t)
-        if k < len(self.times) and self.times[k] == t:
-            return Stamp(self._seen(k, side), seen=True)
-        before, after = (k - 1 if k else None), (k if k < len(self.times) else None)
-        if self.ghost and before is None:
-            return None
-        if before is not None and after is not None:
-            return Stamp(self._between(t, before, after, side), seen=False)
-        patience = min(COAST_SECONDS, _SECONDS_PER_SIGHTING * self.count)
-        if before is not None:
-            way = self._way(t, before, -1) if t - self.times[before] <= patience else None
+        before, after = k > 0, k < len(self.times)
+        if before and after:
+            parts, margin = self._between(t, k - 1, k)
+        elif before and t - self.times[-1] <= self.patience_s and t < self.until_t:
+            parts, margin = self._way(t, k - 1, -1)
+        elif after and self.times[0] - t <= min(self.patience_s, back_s) and not self.ghost:
+            parts, margin = self._way(t, 0, 1)
         else:
-            way = self._way(t, 0, 1) if self.times[0] - t <= min(patience, back_s) else None
-        return Stamp(self._laid(*way, side), seen=False) if way else None
+            return None
+        least = _MOST_EXPLAINED_MARGIN * self.sightings[max(k - 1, 0)].size
+        if margin > least and (
+            self.evidence < _ESTABLISHED or share_under(laid(parts, 0.0, side), found) >= _EXPLAINED
+        ):
+            margin = least
+        return laid(parts, margin, side)
 
     def _seen(self, k: int, side: int) -> CellPatch:
         here = self.sightings[k]
@@ -143,9 +170,9 @@ class Cover:
             if abs(other.t - here.t) <= _NEAR_SECONDS:
                 ox, oy = other.centre
                 near.append((other.patch, cx - ox, cy - oy))
-        return self._laid(near, _MARGIN * here.size, side)
+        return laid(near, _MARGIN * here.size, side)
 
-    def _between(self, t: float, before: int, after: int, side: int) -> CellPatch:
+    def _between(self, t: float, before: int, after: int) -> tuple[list[Part], float]:
         """Both sightings, moved to where it should be between them."""
         a, b = self.sightings[before], self.sightings[after]
         share = (t - a.t) / (b.t - a.t)
@@ -154,9 +181,9 @@ class Cover:
         size = max(a.size, b.size)
         margin = size * min(_MOST_MARGIN, _MARGIN + _GROWTH * min(t - a.t, b.t - t))
         moved = [(a.patch, share * dx, share * dy), (b.patch, (share - 1) * dx, (share - 1) * dy)]
-        return self._laid(moved, margin, side)
+        return moved, margin
 
-    def _way(self, t: float, k: int, towards: int) -> tuple[list[tuple[CellPatch, float, float]], float]:
+    def _way(self, t: float, k: int, towards: int) -> tuple[list[Part], float]:
         """The sighting `k` all along the way that it may have gone until `t`, and the margin around it."""
         known = self.sightings[k]
         vx, vy = self._speed(k, towards)
@@ -183,16 +210,25 @@ class Cover:
         (hx, hy), (ox, oy) = here.centre, other.centre
         return (hx - ox) / (here.t - other.t), (hy - oy) / (here.t - other.t)
 
-    @staticmethod
-    def _laid(parts: list[tuple[CellPatch, float, float]], margin_px: float, side: int) -> CellPatch:
-        """All `parts`, each moved by pixels x y, in one patch, with a margin and one cell around."""
-        reach = 1 + round(margin_px / side)
-        placed = [(p.bits, p.x0 + round(dx / side), p.y0 + round(dy / side)) for p, dx, dy in parts]
-        x0, y0 = min(x for _, x, _ in placed) - reach, min(y for _, _, y in placed) - reach
-        x1 = max(x + bits.shape[1] for bits, x, _ in placed) + reach
-        y1 = max(y + bits.shape[0] for bits, _, y in placed) + reach
-        whole: Bits = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        for bits, x, y in placed:
-            whole[y - y0 : y - y0 + bits.shape[0], x - x0 : x - x0 + bits.shape[1]] |= bits
-        kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-        return CellPatch(x0, y0, np.asarray(cv2.dilate(whole, kernel), np.uint8))
+
+def laid(parts: list[Part], margin_px: float, side: int) -> CellPatch:
+    """All `parts` in one patch, with a margin and one cell around."""
+    reach = 1 + round(margin_px / side)
+    placed = [(p.bits, p.x0 + round(dx / side), p.y0 + round(dy / side)) for p, dx, dy in parts]
+    x0, y0 = min(x for _, x, _ in placed) - reach, min(y for _, _, y in placed) - reach
+    x1 = max(x + bits.shape[1] for bits, x, _ in placed) + reach
+    y1 = max(y + bits.shape[0] for bits, _, y in placed) + reach
+    whole: Bits = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    for bits, x, y in placed:
+        whole[y - y0 : y - y0 + bits.shape[0], x - x0 : x - x0 + bits.shape[1]] |= bits
+    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    return CellPatch(x0, y0, np.asarray(cv2.dilate(whole, kernel), np.uint8))
+
+
+def share_under(patch: CellPatch, found: Bits) -> float:
+    """How much of the cells of `patch` that are in the picture lies under `found`; 0 where none are."""
+    h, w = patch.bits.shape
+    top, left = max(-patch.y0, 0), max(-patch.x0, 0)
+    under = found[max(patch.y0, 0) : max(patch.y0 + h, 0), max(patch.x0, 0) : max(patch.x0 + w, 0)]
+    inside = patch.bits[top : top + under.shape[0], left : left + under.shape[1]]
+    return float(np.count_nonzero(inside & under)) / max(int(np.count_nonzero(inside)), 1)

@@ -23,6 +23,9 @@ _SURE = 0.45
 """Below this IoU a link may be wrong."""
 _RIVAL = 0.3
 """Another object whose IoU with the detection reaches this may be the one it shows."""
+_ESTABLISHED = 1.0
+"""Scores that sum up to so much make an object that may have been taken for another."""
+_GHOST_PATIENCE_SECONDS = 1.0
 _GHOST_SECONDS = 0.3
 """Between two ghosts of one object."""
 _CERTAIN_SECONDS = 1.0
@@ -80,13 +83,18 @@ class Covers:
             cover.until_t = min(cover.until_t, t + _BROKEN_OFF_SECONDS)
 
     def see(
-        self, t: float, boxes: NDArray[np.float64], found: Sequence[CellPatch], ids: Sequence[int]
+        self,
+        t: float,
+        boxes: NDArray[np.float64],
+        found: Sequence[CellPatch],
+        ids: Sequence[int],
+        scores: Sequence[float],
     ) -> None:
-        """What was found at media time `t`, later than all before: boxes (N, 4) in pixels, their cells, and
-        ids of tracks, -1 where there is none."""
+        """What was found at media time `t`, later than all before: boxes (N, 4) in pixels, their cells, ids
+        of tracks, -1 where there is none, and scores."""
         sightings = [
-            Sighting(t, (x1, y1, x2, y2), patch, track)
-            for (x1, y1, x2, y2), patch, track in zip(boxes.tolist(), found, ids, strict=True)
+            Sighting(t, (x1, y1, x2, y2), patch, track, score)
+            for (x1, y1, x2, y2), patch, track, score in zip(boxes.tolist(), found, ids, scores, strict=True)
         ]
         solid = [cover for cover in self._covers if not cover.ghost]
         iou = _iou(np.array([cover.expected(t) for cover in solid]).reshape(-1, 4), boxes)
@@ -106,18 +114,21 @@ class Covers:
         left_out = [k for k in range(len(solid)) if k not in pairs]
         for k, which in pairs.items():
             cover, sighting = solid[k], sightings[which]
-            rivals = bool(left_out) and bool((iou[left_out, which] >= _RIVAL).any())
-            if rivals or iou[k, which] < _SURE:
-                cover.mistakable = True
-                if sighting.t - cover.ghosted_t >= _GHOST_SECONDS:
-                    cover.ghosted_t = sighting.t
-                    ghost = Cover(cover.last, ghost=True)
-                    ghost.count = cover.count
-                    self._covers.append(ghost)
+            rivals = [solid[j] for j in left_out if iou[j, which] >= _RIVAL]
+            unsure = bool(iou[k, which] < _SURE)
+            cover.mistakable |= unsure or bool(rivals)
+            known = cover.evidence >= _ESTABLISHED
+            if known and (unsure or any(rival.evidence >= _ESTABLISHED for rival in rivals)):
+                self._leave_ghost(cover, sighting.t)
             if sighting.track != cover.last.track:
                 cover.mistakable |= cover.last.track > 0
                 cover.doubt_t = sighting.t
             cover.add(sighting)
+
+    def _leave_ghost(self, cover: Cover, t: float) -> None:
+        if t - cover.ghosted_t >= _GHOST_SECONDS:
+            cover.ghosted_t = t
+            self._covers.append(cover.ghost_of(t + _GHOST_PATIENCE_SECONDS))
 
     def _doubt_crowds(self, t: float) -> None:
         """Of objects close together it is not certain which is which."""
@@ -137,17 +148,24 @@ class Covers:
         """What to cover in the frame of time `t`, from what has been seen before it, in it and after it. Ids
         in `reveal` are left out where it is certain that it is they."""
         bits = np.zeros(self.grid.hw, np.uint8)
-        remembered, revealed = 0, []
+        revealed: list[int] = []
+        unseen = []
         for cover in self._covers:
-            stamp = cover.stamp(t, self.grid.side, self._back_s)
-            if stamp is None:
+            patch = cover.seen(t, self.grid.side)
+            if patch is None:
+                unseen.append(cover)
                 continue
-            track = self._certain(cover, t) if reveal and stamp.seen else None
-            if track in reveal and track is not None:
+            track = self._certain(cover, t) if reveal else None
+            if track is not None and track in reveal:
                 revealed.append(track)
-                continue
-            remembered += not stamp.seen and not cover.ghost
-            _lay(bits, stamp.patch)
+            else:
+                _lay(bits, patch)
+        found, remembered = bits.copy(), 0
+        for cover in unseen:
+            patch = cover.unseen(t, self.grid.side, self._back_s, found)
+            if patch is not None:
+                remembered += not cover.ghost
+                _lay(bits, patch)
         _extend_to_border(bits)
         return Hidden(bits, remembered, tuple(revealed))
 

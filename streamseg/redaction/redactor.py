@@ -128,7 +128,9 @@ class Redactor:
         if not item.result.coasted:
             t = item.result.frame.pts_seconds
             self._seen_until[0] = t
-            covers.see(t, boxes.xyxy.astype(np.float64), patches(boxes, covers.grid), ids)
+            covers.see(
+                t, boxes.xyxy.astype(np.float64), patches(boxes, covers.grid), ids, boxes.score.tolist()
+            )
             names = [item.result.class_names[k] for k in boxes.class_id.tolist()]
         return _Waiting(item, covers, sensitive, dict(Counter(names)), filled, self._seen_until)
 

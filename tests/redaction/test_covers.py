@@ -17,7 +17,7 @@ def see(covers, t, boxes, ids=None):
         CellPatch(x1 // 2, y1 // 2, np.ones(((y2 - y1) // 2, (x2 - x1) // 2), np.uint8))
         for x1, y1, x2, y2 in boxes.astype(int).tolist()
     ]
-    covers.see(t, boxes, found, ids or [-1] * len(boxes))
+    covers.see(t, boxes, found, ids or [-1] * len(boxes), [0.9] * len(boxes))
 
 
 def covered(covers, t, box, reveal=()):

@@ -133,7 +133,9 @@ def _redacted(
 def _counted(shown: list[_Shown], out: list[Redacted], found: list[Instances], person: int) -> dict[str, int]:
     counts = dict.fromkeys(
         (
-            "person_pixels", "ours_pixels_left", "ours_clear", "ours_filled_frames", "ours_pixels_covered", "pixels", "by_frame_pixels_left",
+            "person_pixels", "ours_pixels_left", "ours_clear", "ours_filled_frames",
+            "ours_pixels_covered", "pixels",
+            "by_frame_pixels_left",
             "by_frame_clear", "people_in_frames", "never_found_people_in_frames", "ours_clear_of_found",
         ),
         0,

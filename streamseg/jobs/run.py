@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from streamseg.addresses import source_ids
+from streamseg.capture.open import is_live
 from streamseg.engine_contract import Engine
 from streamseg.engines.certified import check_certificate, refuse_failed
 from streamseg.engines.engine_file import EngineFile, open_engine_file
@@ -30,6 +31,8 @@ from streamseg.streaming.config import EngineConfig, RunConfig, ServeConfig
 from streamseg.streaming.config_file import ConfigFile
 from streamseg.streaming.job import Job
 from streamseg.streaming.outputs import check_outputs, open_shared, open_sinks
+from streamseg.streaming.recording import Recording
+from streamseg.streaming.records import describe_records
 
 if TYPE_CHECKING:
     from streamseg.streaming.live import LivePage
@@ -66,7 +69,10 @@ def build(
         # Before the engine: fetching and exporting one takes minutes, and a mistyped path must not wait.
         check_outputs(config.output, source_ids(config.sources), [*config.sources, config.engine.path])
         alpha, count = config.overlay.has_alpha, len(config.sources) + bool(page)
-        shared = [*open_shared(config.output, count, has_alpha=alpha), *extra_sinks]
+        recording = _recording(config)
+        ordering = recording.sinks if recording else []
+        live = any(map(is_live, config.sources)) or not config.sources
+        shared = [*open_shared(config.output, count, has_alpha=alpha, live=live), *ordering, *extra_sinks]
         undo.callback(close_all, shared)
         inputs = [config.engine.path]
         sinks = open_sinks(config.output, config.sources, inputs, shared, has_alpha=alpha)
@@ -85,7 +91,9 @@ def build(
             batch=engine_file.batch,
             page=page.part if page else None,
             shared=shared,
+            recording=recording,
         )
+        describe_records(shared, job, engine_file)
         undo.pop_all()
     if page:
         page.serve(job, file or ConfigFile(None, {}))
@@ -101,6 +109,16 @@ def _page(config: ServeConfig) -> LivePage | None:
     except ModuleNotFoundError as error:
         raise MissingDependency.of(error.name or "a package", "serve", "the live page") from error
     return LivePage(config)
+
+
+def _recording(config: RunConfig) -> Recording | None:
+    """What is recorded as the cameras encoded it, where that is asked for."""
+    if not config.copies_packets:
+        return None
+    recording = Recording(config)
+    for source_id, spec in zip(source_ids(config.sources), config.sources, strict=True):
+        recording.check(source_id, spec)
+    return recording
 
 
 def _opened(file: EngineFile, asked: EngineConfig) -> Engine:

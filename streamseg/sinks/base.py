@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 from streamseg.structures import Result
 
 __all__ = [
-    "CopiesPackets",
     "Counts",
     "EndsRuns",
     "MissesNothing",
     "Sink",
     "canvas_of",
     "close_all",
-    "copies_packets",
     "counters_of",
     "misses_nothing",
 ]
@@ -58,13 +56,6 @@ class MissesNothing(Protocol):
 
 
 @runtime_checkable
-class CopiesPackets(Protocol):
-    """A sink that keeps what a source sent as it came, encoded, so that nothing done to pictures is in it."""
-
-    copies_packets: bool
-
-
-@runtime_checkable
 class Counts(Protocol):
     """A sink that counts more than its frames."""
 
@@ -75,11 +66,6 @@ class Counts(Protocol):
 def misses_nothing(sink: Sink) -> bool:
     """Whether it is to get every result."""
     return isinstance(sink, MissesNothing) and sink.misses_nothing
-
-
-def copies_packets(sink: Sink) -> bool:
-    """Whether it keeps pictures as they came."""
-    return isinstance(sink, CopiesPackets) and sink.copies_packets
 
 
 def counters_of(sink: Sink) -> dict[str, int]:

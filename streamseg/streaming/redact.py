@@ -8,7 +8,7 @@ Tested in tests/redaction/test_wiring.py.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -23,13 +23,12 @@ from streamseg.pipeline.pipeline import Pipeline
 from streamseg.redaction import RedactConfig, Redacted, Redactor, Unreleased
 from streamseg.redaction.config import FILE_DELAY_S, LIVE_DELAY_S
 from streamseg.redaction.redactor import LOW_SCORE
-from streamseg.sinks.base import Sink, copies_packets
 from streamseg.streaming.choice import class_ids
 from streamseg.streaming.config import RunConfig
 from streamseg.streaming.segment import Choice
-from streamseg.structures import Instances, Result, Segmented
+from streamseg.structures import Frame, Instances, Result, Segmented
 
-__all__ = ["Letting", "Passing", "Redacting", "TrackStage", "letting_of", "refuse_packet_copies"]
+__all__ = ["Letting", "Passing", "Redacting", "TrackStage", "letting_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -37,12 +36,15 @@ _AHEAD = 8
 """Results that may wait for a redactor; when there are more, their source waits."""
 
 
+Tracking = StagePart[Segmented | Frame, Result]
+
+
 @dataclass(frozen=True, slots=True)
 class TrackStage:
     """How the tracker's stage is added to the pipeline."""
 
-    open: Callable[[], StagePart[Segmented, Result]]
-    segmented: Output[Segmented]
+    open: Callable[[], Tracking]
+    inputs: Sequence[Output[Segmented] | Tap[Any]]
     batch: int
     capacity: int
     stays_open: bool
@@ -144,15 +146,6 @@ class Redacting:
         return self._outputs[source_id].tap(capacity=capacity, policy=policy)
 
 
-def refuse_packet_copies(asked: RedactConfig | None, sinks: Iterable[Sink]) -> None:
-    """Raise ConfigError where a sink copies packets of a source as they came beside redaction: they would
-    hold every picture in the clear."""
-    for sink in sinks if asked else ():
-        if copies_packets(sink):
-            kind = type(sink).__name__.removesuffix("Sink").lower()
-            raise ConfigError(f"{kind}: copies the source's own pictures, uncovered; leave it out, or redact")
-
-
 def _covered_ids(asked: RedactConfig, classes: tuple[str, ...]) -> frozenset[int]:
     try:
         return class_ids(asked.classes, classes) or frozenset()
@@ -163,12 +156,14 @@ def _covered_ids(asked: RedactConfig, classes: tuple[str, ...]) -> frozenset[int
 class _Withheld:
     """The tracker's stage, whose results are not let go: nothing but a redactor takes what it gives."""
 
-    def __init__(self, follow: StagePart[Segmented, Result], shown: Callable[[], Choice | None]) -> None:
+    def __init__(self, follow: Tracking, shown: Callable[[], Choice | None]) -> None:
         self._follow = follow
         self._shown = shown
 
-    def process(self, items: list[Segmented]) -> Iterator[Unreleased]:
+    def process(self, items: list[Segmented | Frame]) -> Iterator[Unreleased]:
         for item in items:
+            if isinstance(item, Frame):
+                raise TypeError(f"{item!r} has not been looked at: no age is promised beside redaction")
             for result in self._follow.process([_narrowed(item, self._shown())]):
                 yield Unreleased(result, item.instances, item.refused)
 
@@ -233,12 +228,15 @@ class _RedactStage:
 
 
 def _add_track(
-    pipeline: Pipeline, track: TrackStage, opened: Callable[[], StagePart[Segmented, Any]], source_of: Any
+    pipeline: Pipeline,
+    track: TrackStage,
+    opened: Callable[[], StagePart[Segmented | Frame, Any]],
+    source_of: Callable[[Any], str],
 ) -> Output[Any]:
     return pipeline.add_stage(
         "track",
         opened,
-        [track.segmented],
+        track.inputs,
         batch=track.batch,
         capacity=track.capacity,
         policy="block",

@@ -247,13 +247,6 @@ def test_without_redaction_nothing_is_added(clip):
     assert kept.results[0].redaction is None
 
 
-def test_a_sink_that_copies_packets_is_refused(clip):
-    sink = ListSink()
-    sink.copies_packets = True
-    with pytest.raises(ConfigError, match="list: copies the source's own pictures, uncovered"):
-        job_of({"sources": [str(clip)]}, KeyEngine(), [sink])
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -264,7 +257,9 @@ def test_a_sink_that_copies_packets_is_refused(clip):
         ({"redact": {"classes": ["person"], "reveal": [7]}, "sources": ["a.mp4", "b.mp4"]}, "name one"),
         ({"redact": {"classes": ["person"], "reveal": [7]}, "track": {"enabled": False}}, "needs tracks"),
         ({"redact": {"classes": ["person"], "delay_s": 60}}, "redact.delay_s"),
-        ({"redact": {"classes": ["person"]}, "max_age_s": 0.3}, "holds frames back for 0.5 s"),
+        ({"redact": {"classes": ["person"]}, "max_age_s": 2}, "max_age_s: redaction holds frames back"),
+        ({"recording": {"segments": "kept"}}, "recording: keeps the camera's own pictures, uncovered"),
+        ({"recording": {"clips": "kept"}}, "recording: keeps the camera's own pictures, uncovered"),
         ({"overlay": {"effects": ["blur:person"]}}, "blur:person: person is redacted"),
         ({"redact": None, "output": {"audit": "a.audit"}}, "output.audit needs redact.classes"),
     ],

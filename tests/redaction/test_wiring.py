@@ -145,7 +145,8 @@ class Watching:
 def test_no_key_colour_in_anything_that_leaves_a_run(scene, clip, tmp_path):
     video, images, data = tmp_path / "out.mp4", tmp_path / "images", tmp_path / "out.jsonl"
     audit = tmp_path / "run.audit"
-    output = {"video": str(video), "images": str(images), "jsonl": str(data), "audit": str(audit)}
+    hls = tmp_path / "live.m3u8"
+    output = {"video": [str(video), str(hls)], "images": str(images), "jsonl": str(data), "audit": str(audit)}
     asked = {"redact": {"classes": ["person"]}}
     options = {**asked, "sources": [str(clip)], "output": output, "serve": {"address": "127.0.0.1:0"}}
     page = LivePage(load_config(None, options).serve)
@@ -170,6 +171,7 @@ def test_no_key_colour_in_anything_that_leaves_a_run(scene, clip, tmp_path):
         "loop": [result.frame.image for result in seen],
         "canvas": [result.canvas for result in kept.results],
         "mp4": pictures_of(video),
+        "hls": pictures_of(hls),
         "images": [cv2.imread(str(path)) for path in sorted(images.iterdir())],
         "picture.jpg": watching.pictures,
         "clean stream": jpegs_of(watching.data["0"]),
@@ -179,6 +181,7 @@ def test_no_key_colour_in_anything_that_leaves_a_run(scene, clip, tmp_path):
     assert counts.pop("source") > 20_000
     assert counts == dict.fromkeys(counts, 0)
     assert [len(shown[name]) for name in ("loop", "canvas", "mp4", "images")] == [FRAMES] * 4
+    assert len(shown["hls"]) > 20
     assert len(shown["picture.jpg"]) >= 6
     assert min(len(shown["clean stream"]), len(shown["painted stream"])) >= 5
     filled = [result.redaction.filled for result in seen]

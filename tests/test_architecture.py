@@ -47,6 +47,7 @@ ROOMS: dict[str, set[str]] = {
     "records": DATA,
     "overlay": DATA,
     "sinks": DATA | {"records"},
+    "redaction": DATA | {"settings", "sinks"},
     # networks and engines
     "models": FILES | {"engine_contract", "version"},
     "zoo": FILES | {"progress"},
@@ -62,12 +63,13 @@ ROOMS: dict[str, set[str]] = {
     "serving": DATA,
     "streaming": DATA
     | ENGINE
-    | {"serving", "capture", "tracking", "events", "overlay", "records", "sinks", "pipeline"}
+    | {"serving", "capture", "tracking", "events", "overlay", "records", "sinks", "redaction", "pipeline"}
     | {"metrics", "settings", "version"},
     "bundled": DATA | ENGINE | {"models", "datasets", "training", "evaluation"},
     "jobs": DATA
     | ENGINE
-    | {"capture", "events", "overlay", "records", "sinks", "streaming", "tracking", "progress", "version"}
+    | {"capture", "events", "overlay", "records", "redaction", "sinks", "streaming", "tracking"}
+    | {"progress", "version"}
     | {"models", "zoo", "export", "compile", "datasets", "training", "evaluation", "certification"},
     "cli": FILES
     | {"progress", "settings", "jobs", "streaming", "zoo", "compile", "certification"}

@@ -12,6 +12,7 @@ import typer
 
 from streamseg.addresses import printable
 from streamseg.cli import (
+    audit,
     build,
     certify,
     convert,
@@ -67,6 +68,7 @@ app.command("eval")(eval.evaluate)
 app.command("eval-tracks")(eval_tracks.eval_tracks)
 app.command("engines")(engines.engines)
 app.add_typer(models.models, name="models")
+app.add_typer(audit.audit, name="audit")
 app.command("doctor")(doctor.doctor)
 
 

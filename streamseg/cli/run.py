@@ -64,6 +64,14 @@ def run(
     max_age: Annotated[
         str | None, option("Live: no older result reaches an output; 150ms.", "--max-age")
     ] = None,
+    redact: Annotated[str | None, option("Cover these classes, fail-closed: person,car.", "--redact")] = None,
+    reveal: Annotated[
+        list[int] | None, option("Id of a track that is left uncovered while certain.", "--reveal")
+    ] = None,
+    redact_delay: Annotated[
+        str | None, option("How much later frames go out; 0.5s live, 1s of files.", "--redact-delay")
+    ] = None,
+    audit: Annotated[str | None, option("Hash-chained account of the redaction.", "--audit")] = None,
     summary: Annotated[str | None, option("Write the summary as JSON; - is stdout.", "--summary")] = None,
     allow_failed: Annotated[
         bool | None, option("Run an engine that certify failed.", "--allow-failed-certificate")
@@ -94,6 +102,7 @@ def run(
             "record": record,
             "images": images,
             "show": show,
+            "audit": audit,
             "summary": summary,
         },
         "recording": {"segments": segments, "clips": clips},
@@ -104,6 +113,11 @@ def run(
         "drop": drop,
         "serve": {"address": serve, "token_file": token_file},
         "max_age_s": seconds_from_text("--max-age", max_age),
+        "redact": {
+            "classes": [name.strip() for name in redact.split(",")] if redact is not None else None,
+            "reveal": reveal or None,
+            "delay_s": seconds_from_text("--redact-delay", redact_delay),
+        },
     }
     file = ConfigFile(config, _given(flags))
     with shown_on_stderr() as watcher:

@@ -18,11 +18,13 @@ from streamseg.engines.engine_file import EngineFile, open_engine_file
 from streamseg.engines.load import load_engine
 from streamseg.errors import ConfigError, EngineError, MissingDependency
 from streamseg.events.config import check_classes, check_sources
+from streamseg.jobs.audit import audit_head
 from streamseg.jobs.obtain import engine_path
 from streamseg.jobs.rebuild import rebuild_if_stale
 from streamseg.overlay.effect_spec import refuse_unknown_classes
 from streamseg.overlay.effects import check_value
 from streamseg.progress import LogWatcher, Watcher
+from streamseg.redaction.audit_sink import AuditSink
 from streamseg.sinks.base import Sink, close_all
 from streamseg.streaming.choice import class_ids
 from streamseg.streaming.config import EngineConfig, RunConfig, ServeConfig
@@ -80,6 +82,11 @@ def build(
         sinks = open_sinks(config.output, config.sources, inputs, shared, has_alpha=alpha)
         undo.callback(lambda: close_all(sink for of_source in sinks.values() for sink in of_source))
         engine_file = _engine_file(config, watcher)
+        if config.redact and config.output.audit:
+            audit = AuditSink(config.output.audit, audit_head(config, engine_file))
+            shared.append(audit)
+            for of_source in sinks.values():
+                of_source.append(audit)
         job = Job(
             config,
             sinks,

@@ -13,6 +13,7 @@ from streamseg.engine_contract import AnyPrecision, AnyRuntime
 from streamseg.errors import ConfigError
 from streamseg.events.config import EventsConfig
 from streamseg.overlay.effect_spec import EffectSpec, parse_effect
+from streamseg.redaction.config import RedactConfig
 from streamseg.settings import Section, load_section
 from streamseg.sinks.alpha_video_sink import ALPHA_ENDINGS
 
@@ -151,6 +152,8 @@ class OutputConfig(Section):
     """Folder for annotated images."""
     show: bool = False
     """A window."""
+    audit: Name | None = None
+    """File for a hash-chained account of the redaction: what was covered, revealed and filled, when."""
     summary: Name | None = None
     """JSON file for the end-of-run summary; `-` is standard output."""
 
@@ -217,6 +220,8 @@ class RunConfig(Section):
     overlay: OverlayConfig = OverlayConfig()
     events: EventsConfig | None = None
     """Zones, lines and other rules."""
+    redact: RedactConfig | None = None
+    """What must not be seen, covered before anything goes out."""
     output: OutputConfig = OutputConfig()
     recording: RecordingConfig = RecordingConfig()
     serve: ServeConfig = ServeConfig()
@@ -252,6 +257,27 @@ class RunConfig(Section):
             raise ValueError(
                 "a main stream is there to be recorded: name recording.segments or recording.clips"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _redaction_can_be_had(self) -> RunConfig:
+        """Refuses what cannot be made safe beside it."""
+        asked = self.redact
+        if asked is None:
+            if self.output.audit:
+                raise ValueError("output.audit needs redact.classes, such as --redact person")
+            return self
+        if asked.reveal and (len(self.sources) != 1 or self.serve.address):
+            raise ValueError("redact.reveal: ids are counted in each source; name one, and no live page")
+        if asked.reveal and not self.track.enabled:
+            raise ValueError("redact.reveal needs tracks: leave track.enabled on")
+        if self.max_age_s is not None:
+            raise ValueError("max_age_s: redaction holds frames back, and lets none past the engine")
+        if self.copies_packets:
+            raise ValueError("recording: keeps the camera's own pictures, uncovered; or redact nothing")
+        for spec in self.overlay.effect_specs:
+            if both := sorted(spec.classes & set(asked.classes)):
+                raise ValueError(f"effect {spec.kind}:{both[0]}: {both[0]} is redacted; leave it out")
         return self
 
     @model_validator(mode="after")

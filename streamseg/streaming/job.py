@@ -25,6 +25,7 @@ from streamseg.pipeline.parts import SinkPart
 from streamseg.pipeline.pipeline import Pipeline
 from streamseg.pipeline.signals import stop_on_signals
 from streamseg.pipeline.worker import OnError
+from streamseg.redaction.audit_sink import AuditSink
 from streamseg.segmenter import Segmenter
 from streamseg.sinks.base import Sink, close_all, misses_nothing
 from streamseg.source_state import SourceState
@@ -38,6 +39,7 @@ from streamseg.streaming.openings import Openings
 from streamseg.streaming.outputs import written_paths
 from streamseg.streaming.outrun import Outrun
 from streamseg.streaming.recording import Recording, clip_of
+from streamseg.streaming.redact import TrackStage, letting_of
 from streamseg.streaming.render import Render, painter_of
 from streamseg.streaming.segment import Segment
 from streamseg.streaming.stream import Companion, Stream, check_names, contract_of
@@ -106,7 +108,7 @@ class Job:
         self.sources = self._openings.sources
         self._contract = contract_of(config, lambda i: self.streams[i]) if self._live else None
         self._outrun = Outrun.of(self._contract, lambda i: self.streams[i].meter)
-        self._followed: Output[Result]
+        self._letting = letting_of(config, info.classes, self.pipeline)
         self._rendered: dict[str, Output[Result]] = {}
         check_names(config.capture.per_source, sinks)
         self._connect(dict(zip(sinks, config.sources, strict=True)), sinks, batch)
@@ -166,7 +168,7 @@ class Job:
         sinks = [*own, *self.shared]
         frames = self._add_source(source_id, spec, self._batch)
         try:
-            self._add_render(source_id, spec, sinks, self._followed)
+            self._add_render(source_id, spec, sinks)
             output = self._rendered[source_id]
             for sink in sinks:
                 if sink in own:
@@ -215,7 +217,7 @@ class Job:
         self._choice = choice_of(config, self.info)
         self.config = config
         if self._segment:
-            self._segment.use(self._choice)
+            self._segment.use(self._letting.asked_of_engine(self._choice))
         if self._follow:
             self._follow.use(tracker_config(config), config.events)
 
@@ -256,18 +258,12 @@ class Job:
             stays_open=self._stays_open,
             window_s=self.config.engine.batch_window_s,
         )
-        self._followed = self.pipeline.add_stage(
-            "track",
-            self._open_follow,
-            [segmented, *self._past_engine(list(specs.values()), frames)],
-            batch=batch,
-            capacity=depth,
-            policy="block",
-            source_of=lambda item: item.frame.source_id,
-            stays_open=self._stays_open,
+        past_engine = self._past_engine(list(specs.values()), frames)
+        self._letting.begin(
+            TrackStage(self._open_follow, [segmented, *past_engine], batch, depth, self._stays_open)
         )
         for source_id, spec in specs.items():
-            self._add_render(source_id, spec, sinks[source_id], self._followed)
+            self._add_render(source_id, spec, sinks[source_id])
         for sink in self.shared:
             self._part_of(sink, "")
         for sink, name in self._parts.items():
@@ -298,7 +294,8 @@ class Job:
             on_error="isolate" if self._several else "stop",
         )
 
-    def _add_render(self, source_id: str, spec: str, sinks: Sequence[Sink], followed: Output[Result]) -> None:
+    def _add_render(self, source_id: str, spec: str, sinks: Sequence[Sink]) -> None:
+        self._letting.add(source_id, lambda: self.sources[source_id].fps, live=self._drops(spec))
         names = [self._part_of(sink, source_id) for sink in sinks]
         promised_s = self.config.max_age_s if self._drops(spec) else None
         meters = {
@@ -320,7 +317,7 @@ class Job:
                 stream.meter,
                 status_line=self.config.overlay.status,
             ),
-            [followed.of(source_id, capacity=depth, policy=policy)],
+            [self._letting.of(source_id, capacity=depth, policy=policy)],
             capacity=depths.LIVE_SINK if policy != "block" else depths.FILE,
             policy=policy,
             on_error=self._on_error(),
@@ -335,13 +332,15 @@ class Job:
 
         inputs = [self._input_of(sink, source_id) for source_id in meters]
         stays = self._stays_open and sink in self.shared
-        self.pipeline.add_sink(name, opened, inputs, on_error=self._on_error(), stays_open=stays)
+        # What is not accounted for must not be shown either.
+        on_error: OnError = "abort" if isinstance(sink, AuditSink) else self._on_error()
+        self.pipeline.add_sink(name, opened, inputs, on_error=on_error, stays_open=stays)
 
     def _input_of(self, sink: Sink, source_id: str) -> Output[Result] | Tap[Result]:
         """What a sink reads of one source."""
         if misses_nothing(sink):
             # Before the places where frames of a live source may be dropped.
-            return self._followed.of(source_id, capacity=depths.SURE, policy="block")
+            return self._letting.of(source_id, capacity=depths.SURE, policy="block")
         return self._rendered[source_id]
 
     def _part_of(self, sink: Sink, source_id: str) -> str:
@@ -373,7 +372,7 @@ class Job:
         segmenter = Segmenter(engine, max_batch=self._batch)
         self.refused = segmenter.refused
         self._segment = Segment(segmenter, overlap=not self._live, contract=self._contract)
-        self._segment.use(self._choice)
+        self._segment.use(self._letting.asked_of_engine(self._choice))
         return self._segment
 
     def _open_follow(self) -> Follow:

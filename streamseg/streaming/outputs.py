@@ -13,6 +13,7 @@ from urllib.parse import quote
 from streamseg.addresses import is_address, source_ids
 from streamseg.capture.open import is_live
 from streamseg.files import check_file_replaceable
+from streamseg.redaction.audit_sink import AuditSink
 from streamseg.sinks.alpha_video_sink import AlphaVideoSink
 from streamseg.sinks.base import Sink, close_all
 from streamseg.sinks.broadcast_sink import BroadcastSink, is_broadcast
@@ -31,6 +32,7 @@ from streamseg.streaming.config import OutputConfig
 __all__ = ["check_outputs", "open_shared", "open_sinks", "own_sinks", "planned_outputs", "written_paths"]
 
 _WITH_FILES = VideoSink | AlphaVideoSink | BroadcastSink | JsonlSink | EventsSink | RecordSink | ImageSink
+_WITH_FILES |= AuditSink
 
 
 def planned_outputs(output: OutputConfig, ids: Sequence[str]) -> list[PlannedOutput]:
@@ -46,6 +48,7 @@ def planned_outputs(output: OutputConfig, ids: Sequence[str]) -> list[PlannedOut
         PlannedOutput(output.events or "", "--events"),
         PlannedOutput(output.record or "", "--record"),
         PlannedOutput(output.images or "", "--images", is_folder=True),
+        PlannedOutput(output.audit or "", "--audit"),
         PlannedOutput(output.summary or "", "--summary"),
     ]
     return [*videos, *(other for other in others if other.path)]

@@ -51,7 +51,7 @@ class Recording:
         if not is_stream(spec) and self._capture.of(source_id).main is None:
             raise ConfigError(
                 f"recording: {shown(spec)} is no stream, and only streams are recorded as they come; "
-                "-o writes a video of any source"
+                "-o writes a video of any source, --record FILE what is seen in it"
             )
 
     def options(self, source_id: str, options: SourceOptions) -> SourceOptions:

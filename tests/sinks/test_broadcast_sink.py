@@ -114,11 +114,9 @@ def test_a_stub_goes_on_while_the_source_is_away_and_every_picture_arrives(serve
     first = dark.index(True)
     assert not any(dark[:first])
     assert not any(dark[first + counts["stubs"] :])
-    times = [at for at, _ in got if at is not None]  # the server finds its clock first
+    times = [at for at, _ in got if at is not None]  # of the server's own clock, which it finds first
     assert len(times) > 40
-    steps = np.diff(times[10:])
-    assert steps.min() > 0
-    assert steps.max() < 2 * STUB_AFTER_SECONDS
+    assert np.diff(times[10:]).max() < 2 * STUB_AFTER_SECONDS
 
 
 @pytest.mark.slow
@@ -190,7 +188,9 @@ def test_a_playlist_can_be_played_while_it_grows_and_forgets_what_is_old(tmp_pat
     assert len(on_disk) <= len(listed(playlist)) + 3
     assert not any(name.endswith((".tmp", ".part")) for name in on_disk)
     with av.open(str(playlist), options={"live_start_index": "0"}) as container:
-        assert sum(1 for _ in container.decode(video=0)) >= 300
+        times = [frame.time for frame in container.decode(video=0)]
+    assert len(times) >= 300
+    assert np.diff(times) == pytest.approx(1 / 30, abs=1e-4)
 
     again = BroadcastSink(str(playlist), "cam")
     for index in range(150):

@@ -114,11 +114,11 @@ def test_the_oldest_go_when_there_are_too_many_bytes(tmp_path):
     mine = tmp_path / "cam" / "holiday.mp4"
     mine.write_bytes(bytes(100_000))
     recorder = recorder_of(tmp_path, gb=100_000 / 1e9)
-    record(recorder, encoded(600))
+    record(recorder, encoded(300))
     left = [path for path in files(tmp_path) if path != mine]
     assert sum(path.stat().st_size for path in left[:-1]) <= 100_000
-    assert left[-1].stem == utc_name(START_UTC_NS + 19 * SECOND)
-    assert 1 < len(left) < 20
+    assert left[-1].stem == utc_name(START_UTC_NS + 9 * SECOND)
+    assert 1 < len(left) < 10
     assert mine.exists()
 
 

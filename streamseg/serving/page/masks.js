@@ -64,11 +64,13 @@ export function tinted(region, colour, fill, line) {
   const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
   const inside = littleEndian(red, green, blue, fill), edge = littleEndian(red, green, blue, 255);
   const pixels = new Uint32Array(image.data.buffer);
-  const outside = (x, y) => x < 0 || y < 0 || x >= width || y >= height || !bits[y * width + x];
+  const up = line * width;
   for (let y = 0, cell = 0; y < height; y++) {
+    const atEnd = y < line || y >= height - line;
     for (let x = 0; x < width; x++, cell++) {
       if (!bits[cell]) continue;
-      const rim = outside(x - line, y) || outside(x + line, y) || outside(x, y - line) || outside(x, y + line);
+      const rim = atEnd || x < line || x >= width - line
+        || !bits[cell - line] || !bits[cell + line] || !bits[cell - up] || !bits[cell + up];
       pixels[cell] = rim ? edge : inside;
     }
   }

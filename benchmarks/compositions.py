@@ -1,6 +1,6 @@
 """Crossings with exact masks: foregrounds of DAVIS pass before and behind each other.
 
-    python benchmarks/compositions.py --davis FOLDER [--peers PYTHON] [--scenes N] [--out FILE]
+    python benchmarks/compositions.py --davis FOLDER [--peers PYTHON] [--copyleft PYTHON] [--out FILE]
 
 Each scene has eight foregrounds of the sequences under FOLDER, scaled, mirrored, on ways of their own, the
 lower one in front. What is seen of each is its truth. A detector is imagined: it finds what is visible by a
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tracking import others
+from tracking import COPYLEFT, others
 from tracking_sequences import BoxSequence
 
 from streamseg.evaluation.tracking_scores import TrackedFrame, tracking_scores
@@ -160,6 +160,14 @@ def boxes_of(frames: Sequence[Shown], name: str) -> BoxSequence:
     return BoxSequence(name, FPS, FRAME_HW, [], [(shown.score, shown.xyxy) for shown in frames])
 
 
+def masks_of(scenes: Iterable[Sequence[Shown]]) -> dict[str, Any]:
+    """What benchmarks/tracking_peers_copyleft.py wants of masks."""
+    made: dict[str, Any] = {}
+    for k, frames in enumerate(scenes):
+        made |= {f"mask{k}": np.array([mask for shown in frames for mask in shown.found]), f"cell{k}": CELL}
+    return made
+
+
 def by_row(frames: Sequence[Shown], rows: Sequence[tuple[Any, Any]]) -> list[NDArray[np.int64]]:
     """Ids of another tracker, of which only the boxes say whose they are, row for row."""
     made = []
@@ -173,6 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--davis", type=Path, required=True)
     parser.add_argument("--peers")
+    parser.add_argument("--copyleft", help="python of an environment with ultralytics and boxmot")
     parser.add_argument("--scenes", type=int, default=8)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
@@ -182,11 +191,14 @@ def main() -> None:
         "streamseg, masks": {name: ours(frames, True) for name, frames in scenes.items()},
         "streamseg, boxes": {name: ours(frames, False) for name, frames in scenes.items()},
     }
-    if asked.peers:
-        given = [boxes_of(frames, name) for name, frames in scenes.items()]
-        for tracker, by_scene in others(asked.peers, given, [list(range(FRAMES))] * len(given)).items():
-            pairs = zip(scenes.items(), by_scene, strict=True)
-            results[tracker] = {name: by_row(frames, rows) for (name, frames), rows in pairs}
+    given = [boxes_of(frames, name) for name, frames in scenes.items()]
+    seen = [list(range(FRAMES))] * len(given)
+    found = others(asked.peers, given, seen) if asked.peers else {}
+    if asked.copyleft:
+        found |= others(asked.copyleft, given, seen, COPYLEFT, masks_of(scenes.values()))
+    for tracker, by_scene in found.items():
+        pairs = zip(scenes.items(), by_scene, strict=True)
+        results[tracker] = {name: by_row(frames, rows) for (name, frames), rows in pairs}
     report = {
         tracker: {
             key: round(value, 2)

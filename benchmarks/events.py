@@ -1,6 +1,6 @@
 """What rules cost, and how well they count: one JSON on standard output.
 
-    python benchmarks/events.py [--rounds 60] [--seconds 600] [--seeds 8]
+    python benchmarks/events.py [--rounds 60] [--seconds 600] [--seeds 8] [--first 0]
 
 Speed: 50 rules on 50 tracks at 1280×720, masks on a 138×138 grid whose runs are there already, as overlay
 and JSON Lines need them; milliseconds of CPU time. Counting: shapes of the synthetic scene, of which one
@@ -179,11 +179,11 @@ def with_ids(tracks: Tracks, ids: NDArray[np.int64]) -> Tracks:
     return Tracks(ids, np.zeros(n, np.float32), np.full(n, 2, np.uint8), tracks.xyxy)
 
 
-def counting(seeds: int, seconds: float, drop: float, peers: bool) -> dict[str, Any]:
-    """Counts and errors over all scenes."""
+def counting(seeds: range, seconds: float, drop: float, peers: bool) -> dict[str, Any]:
+    """Counts and errors over the scenes of `seeds`."""
     wrong: dict[str, Count] = {}
     right: Count = Counter()
-    for seed in range(seeds):
+    for seed in seeds:
         scene, rng = SyntheticScene(seed, SIZE_HW), np.random.default_rng(seed)
         truth, tracker = Truth(), Tracker(TrackerConfig(nominal_step_seconds=1 / FPS))
         counters = {ids: new_counters(peers) for ids in ("ids of the tracker", "true ids")}
@@ -205,7 +205,7 @@ def counting(seeds: int, seconds: float, drop: float, peers: bool) -> dict[str, 
             errors = {key: abs(count - truth.count[key]) for key, count in counter.count.items()}
             wrong[name] = Counter(wrong.get(name, {})) + Counter(errors)
     return {
-        "scenes": seeds,
+        "scenes": [*seeds],
         "seconds_each": seconds,
         "dropped": drop,
         "truth": dict(right),
@@ -291,6 +291,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--drop", type=float, default=0.1)
     asked = parser.parse_args()
     cv2.setNumThreads(1)
@@ -302,7 +303,9 @@ def main() -> None:
         report["versions"]["supervision"] = supervision.__version__
     report["fifty_rules_on_fifty_tracks"] = speed(asked.rounds)
     if asked.seeds:
-        report["counting"] = counting(asked.seeds, asked.seconds, asked.drop, peers)
+        report["counting"] = counting(
+            range(asked.first, asked.first + asked.seeds), asked.seconds, asked.drop, peers
+        )
     print(json.dumps(report, indent=1))
 
 

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from seams import INFO, MOST, PacedSource, outputs_of
 
-import streamseg.streaming.job as job_module
+import streamseg.streaming.openings as openings_module
 from streamseg.capture.open import open_source
 from streamseg.capture.source import Source, SourceOptions
 from streamseg.engine_contract import EngineOutputs
@@ -71,7 +71,7 @@ def run(cameras: int, fps: float, seconds: float, call_s: float, **options: Any)
         calls.append(len(batch))
         return outputs_of(batch)
 
-    job_module.open_source = open_paced  # type: ignore[attr-defined, assignment]
+    openings_module.open_source = open_paced  # type: ignore[attr-defined, assignment]
     specs = [f"synthetic:{k}" for k in range(cameras)]
     config = load_config(None, {"sources": specs, "drop": "oldest", **options})
     sinks = {f"s{k}": [CoastedSink()] for k in range(cameras)}
@@ -130,7 +130,7 @@ class AgeSink(NullSink):
 
 
 def rtsp_run(url: str, call_s: float, seconds: float) -> dict[str, Any]:
-    job_module.open_source = open_source  # type: ignore[attr-defined]
+    openings_module.open_source = open_source  # type: ignore[attr-defined]
     config = load_config(None, {"sources": [url]})
     sink = AgeSink()
     job = Job(config, {"cam": [sink]}, INFO, lambda: FakeEngine(INFO, outputs_of, latency_s=call_s))

@@ -10,8 +10,6 @@ among the best is nobody's: those are left out and counted.
 from __future__ import annotations
 
 import argparse
-import gzip
-import importlib.util
 import json
 import math
 import sys
@@ -22,9 +20,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-import cv2
 import numpy as np
 import torch
+from family_reference import FAMILIES, picture, published_state, recorded
 from numpy.typing import NDArray
 from parity import ModuleEngine
 from pycocotools import mask as coco_mask
@@ -43,8 +41,7 @@ from streamseg.segmenter import Segmenter, resize_into
 from streamseg.structures import Frame, Instances
 
 MODEL = "rtmdet_ins_tiny"
-FOLDER = Path("reference") / "families" / "mmdet_rtmdet_ins_tiny"
-PICTURES = Path("data") / "coco_train288" / "images"
+FOLDER = FAMILIES / "mmdet_rtmdet_ins_tiny"
 
 
 class Picture(NamedTuple):
@@ -60,36 +57,15 @@ class Picture(NamedTuple):
 def reference_network(shared: Path, folder: Path) -> Network:
     """The network with the reference's weights, by way of a file as mmdetection publishes it."""
     path = folder / "rtmdet.pth"
-    torch.save({"meta": {"epoch": 300}, "state_dict": published_state(shared)}, path)
+    torch.save({"meta": {"epoch": 300}, "state_dict": published_state(shared / FOLDER)}, path)
     model = build_network(MODEL)
     load_weights(model, path)
     return model.eval()
 
 
-def published_state(shared: Path) -> dict[str, torch.Tensor]:
-    """The weights under mmdetection's names, by the recipe that lies beside the reference."""
-    script = shared / FOLDER.parent / "make_weights.py"
-    spec = importlib.util.spec_from_file_location("make_family_weights", script)
-    assert spec is not None
-    assert spec.loader is not None
-    recipe = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
-    listing = shared / FOLDER / "keys.json.gz"
-    content = json.loads(gzip.decompress(listing.read_bytes()))
-    with np.load(shared / FOLDER / "calibration.npz") as stored:
-        arrays = {
-            entry["key"]: recipe.make_tensor(content["seed"], entry, stored) for entry in content["tensors"]
-        }
-    for entry in content["tensors"]:
-        if entry["init"]["kind"] == "alias":
-            arrays[entry["key"]] = arrays[entry["init"]["of"]]
-    return {key: torch.from_numpy(np.array(value)) for key, value in arrays.items()}
-
-
 def pictures(shared: Path, count: int) -> Iterator[Picture]:
     """The first `count` of the reference's ten."""
-    content = json.loads(gzip.decompress((shared / FOLDER / "detections.json.gz").read_bytes()))
-    for entry in content["images"][:count]:
+    for entry in recorded(shared / FOLDER, count):
         height, width = entry["hw"]
         xyxy = np.array(entry["boxes"], np.float32).clip(0, [width, height, width, height])
         scores = np.array(entry["scores"], np.float32)
@@ -97,7 +73,7 @@ def pictures(shared: Path, count: int) -> Iterator[Picture]:
         masks = np.stack([coco_mask.decode(rle).astype(np.bool_) for rle in entry["masks"]])
         yield Picture(
             entry["file"],
-            np.asarray(cv2.imread(str(shared / PICTURES / entry["file"])), np.uint8),
+            picture(shared, entry["file"]),
             Findings(np.array(entry["labels"])[compared], scores[compared], xyxy[compared], masks[compared]),
             int(np.count_nonzero(~compared)),
         )

@@ -32,7 +32,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-import streamseg.streaming.job as job_module
+import streamseg.streaming.openings as openings_module
 from streamseg.capture.source import Source, SourceOptions
 from streamseg.engine_contract import EngineInfo, EngineOutputs
 from streamseg.engines.fake_engine import FakeEngine
@@ -103,7 +103,7 @@ def paced_job(count: int, size_hw: tuple[int, int], fps: float, seconds: float, 
         late_s = int(name[1:]) / (count * fps) if spread else 0.0
         return PacedSource(name, size_hw, fps, frames, late_s)
 
-    job_module.open_source = open_paced  # type: ignore[attr-defined, assignment]
+    openings_module.open_source = open_paced  # type: ignore[attr-defined, assignment]
     return job_of([f"synthetic:{k}" for k in range(count)], MOST, drop="oldest")
 
 

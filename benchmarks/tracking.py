@@ -1,13 +1,13 @@
 """Accuracy and speed of the tracker and of other packages' on the same detections, as one JSON.
 
-    python benchmarks/tracking.py [--mot15 FOLDER] [--peers PYTHON] [--repeats N] [--out FILE]
+    python benchmarks/tracking.py [--mot15 FOLDER] [--peers PYTHON] [--copyleft PYTHON] [--out FILE]
 
 Accuracy: the sequences of MOTChallenge 2015 found under FOLDER (gt/gt.txt, det/det_frcnn.txt, seqinfo.ini):
 those looked at while the tracker was made, those held out, and all of them with simulated detections; with
 every frame, with two of three lost, and with bursts of five lost. Scored by TrackEval (extra `models`).
 Speed: boxes and masks moving over 1280x720, 5 % of them missed in each frame; the median, over frames, of the
 fastest of N updates.
-PYTHON is that of an environment with `trackers` 2.6, which is no dependency of ours.
+PYTHON is that of an environment with `trackers` 2.6, or with ultralytics; neither is a dependency of ours.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from streamseg.structures import Instances, Masks
 from streamseg.tracking import Tracker, TrackerConfig
 
 PEERS = Path(__file__).with_name("tracking_peers.py")
+COPYLEFT = Path(__file__).with_name("tracking_peers_copyleft.py")
 Follow = Callable[[BoxSequence, Sequence[int]], Rows]
 
 
@@ -64,10 +65,15 @@ OURS: dict[str, Follow] = {
 
 
 def others(
-    python: str, sequences: Sequence[BoxSequence], seen: Sequence[Sequence[int]]
+    python: str,
+    sequences: Sequence[BoxSequence],
+    seen: Sequence[Sequence[int]],
+    script: Path = PEERS,
+    masks: Mapping[str, Any] | None = None,
 ) -> dict[str, list[Rows]]:
-    """Ids with the detections' boxes by every tracker of the environment of `python`, by sequence."""
-    given: dict[str, Any] = {"fps": np.array([sequence.fps for sequence in sequences])}
+    """Ids with the detections' boxes by every tracker that `script` finds in the environment of `python`, by
+    sequence. `masks` is what it is to be given besides boxes."""
+    given: dict[str, Any] = {"fps": np.array([sequence.fps for sequence in sequences]), **(masks or {})}
     for k, (sequence, frames) in enumerate(zip(sequences, seen, strict=True)):
         found = [sequence.detections[frame] for frame in frames]
         given[f"seen{k}"] = np.array(frames)
@@ -77,7 +83,7 @@ def others(
     with tempfile.TemporaryDirectory() as folder:
         there, back = Path(folder) / "in.npz", Path(folder) / "out.npz"
         np.savez(there, **given)
-        subprocess.run([python, str(PEERS), str(there), str(back)], check=True)
+        subprocess.run([python, str(script), str(there), str(back)], check=True)
         ids = dict(np.load(back))
     names = sorted({key.split("|")[0] for key in ids if "|" in key})
     return {
@@ -107,7 +113,10 @@ Scores = dict[str, dict[str, dict[str, dict[str, float]]]]
 
 
 def accuracy(
-    groups: Mapping[str, Sequence[str]], sequences: Sequence[BoxSequence], peers: str | None
+    groups: Mapping[str, Sequence[str]],
+    sequences: Sequence[BoxSequence],
+    peers: str | None,
+    copyleft: str | None,
 ) -> Scores:
     """Scores by group of names of `sequences`, mode and tracker."""
     table: Scores = {group: {} for group in groups}
@@ -119,6 +128,8 @@ def accuracy(
         }
         if peers:
             made |= others(peers, sequences, seen)
+        if copyleft:
+            made |= others(copyleft, sequences, seen, COPYLEFT)
         for group, names in groups.items():
             at = [k for k, sequence in enumerate(sequences) if sequence.name in names]
             truths = {sequences[k].name: [sequences[k].truth[frame] for frame in seen[k]] for k in at}
@@ -180,6 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--mot15", type=Path, help="folder of MOT15 sequences")
     parser.add_argument("--peers", help="python of an environment with `trackers`")
+    parser.add_argument("--copyleft", help="python of an environment with ultralytics")
     parser.add_argument("--repeats", type=int, default=12)
     parser.add_argument("--out", type=Path, help="file for the JSON; else standard output")
     asked = parser.parse_args()
@@ -204,8 +216,9 @@ def main() -> None:
         }
         imagined = [simulated(sequence, 1) for sequence in sequences]
         report["sequences"] = groups
-        report["scores"] = accuracy(groups, sequences, asked.peers)
-        report["scores"] |= accuracy({"simulated": [s.name for s in imagined]}, imagined, asked.peers)
+        report["scores"] = accuracy(groups, sequences, asked.peers, asked.copyleft)
+        of_imagined = {"simulated": [sequence.name for sequence in imagined]}
+        report["scores"] |= accuracy(of_imagined, imagined, asked.peers, asked.copyleft)
     text = json.dumps(report, indent=1) + "\n"
     if asked.out:
         asked.out.write_text(text)

@@ -2,7 +2,9 @@
 
 StreamsegError              one line for the user, an exit code for the shell
 ├── ConfigError             a configuration value, option or class name that cannot be used
-│   └── UnknownSource       a source that is asked for and is not, or no longer, there
+│   └── NotThere            what is asked for by its name is not, or no longer, there
+│       ├── UnknownSource
+│       └── UnknownRule
 ├── SourceError             a source that cannot be opened or read
 │   ├── SourceTimeout       no answer, or no frame, within the time allowed
 │   └── CorruptSource       a source that decoded in part and then broke off
@@ -38,11 +40,13 @@ __all__ = [
     "MissingDependency",
     "NotAnEngine",
     "NotCertified",
+    "NotThere",
     "SinkError",
     "SourceError",
     "SourceTimeout",
     "StreamsegError",
     "TrainingError",
+    "UnknownRule",
     "UnknownSource",
     "did_you_mean",
 ]
@@ -58,10 +62,20 @@ class ConfigError(StreamsegError):
     exit_code = 2
 
 
-class UnknownSource(ConfigError):
-    def __init__(self, source_id: str, known: Iterable[str]) -> None:
+class NotThere(ConfigError):
+    kind = "thing"
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
         there = ", ".join(sorted(known)) or "none"
-        super().__init__(f"there is no source {source_id!r}; there are: {there}")
+        super().__init__(f"there is no {self.kind} {name!r}; there are: {there}")
+
+
+class UnknownSource(NotThere):
+    kind = "source"
+
+
+class UnknownRule(NotThere):
+    kind = "rule"
 
 
 class SourceError(StreamsegError):

@@ -138,6 +138,7 @@ class Segmenter:
         """Copies of what is kept of row `b`: the engine reuses its outputs."""
         count = int(outputs.count[b])
         score, class_id = outputs.scores[b, :count], outputs.classes[b, :count]
+        refused_before = sum(self._refused.values())
         keep = self._kept(outputs.boxes[b, :count], score, class_id)
         extent_xy = _extent(self.engine.info, frame.size_hw)
         boxes = outputs.boxes[b, keep] * np.array([*extent_xy, *extent_xy], np.float32)
@@ -150,7 +151,8 @@ class Segmenter:
             single = without_doubles(xyxy, score[keep], class_id[keep], masks, self._double_iou)
             instances, keep = instances.select(single), keep[single]
         stuff = _stuff(self.engine.info, outputs, b, extent_xy, frame.size_hw)
-        return Segmented(frame, instances, stuff and stuff.select(keep, count))
+        refused = sum(self._refused.values()) - refused_before
+        return Segmented(frame, instances, stuff and stuff.select(keep, count), refused=refused)
 
     def _masks(
         self,

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from streamseg.errors import ConfigError, did_you_mean
 
-__all__ = ["Section", "load_section", "size_hw_from_text", "text_with_values"]
+__all__ = ["Keys", "Section", "checked", "load_section", "size_hw_from_text", "text_with_values"]
 
 
 _SHORT = reprlib.Repr()
@@ -39,9 +39,13 @@ def load_section(
 
     Raises ConfigError, one line naming file, key and value.
     """
-    merged = _merge(_read_yaml(path) if path is not None else {}, overrides or {})
+    return checked(section, _merge(_read_yaml(path) if path is not None else {}, overrides or {}), path)
+
+
+def checked(section: type[SectionT], values: Mapping[str, Any], path: str | None = None) -> SectionT:
+    """A section of these values, from the file at `path` if any. Raises ConfigError as `load_section`."""
     try:
-        return section.model_validate(merged)
+        return section.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_first_complaint(error, path, section)) from error
 
@@ -137,46 +141,127 @@ def size_hw_from_text(key: str, text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def text_with_values(text: str, values: Mapping[str, Any]) -> str:
-    """A settings file with other values of top-level keys, and everything else, comments included, as it is
-    written. Raises ValueError for a file that is written in a way that this cannot change."""
+Keys = tuple[str, ...]
+"""Keys from the top of a settings file down to a value."""
+
+
+def text_with_values(text: str, values: Mapping[Keys, Any]) -> str:
+    """A settings file with other values at these paths, and everything else, comments included, as it is
+    written. None takes out what is below the top level. Raises ValueError for a file that is written in a way
+    that this cannot change."""
     try:
-        for key, value in values.items():
-            text = _with_value(text, key, value)
+        expected = yaml.load(text, _Loader) or {}
+        for path, value in values.items():
+            text = _with_value(text, path, value)
+            _put(expected, path, value)
         said = yaml.load(text, _Loader) or {}
     except yaml.YAMLError as error:
         raise ValueError("it is not valid YAML") from error
-    if any(_listed(said.get(key)) != _listed(value) for key, value in values.items()):
+    if any(_listed(_at(said, path)) != _listed(_at(expected, path)) for path in values):
         raise ValueError("it is written in an unusual way")
     return text
 
 
+def _put(data: dict[str, Any], path: Keys, value: Any) -> None:
+    *parents, key = path
+    for name in parents:
+        if not isinstance(data.get(name), dict):
+            data[name] = {}
+        data = data[name]
+    if value is None and parents:
+        data.pop(key, None)
+    else:
+        data[key] = value
+
+
+def _at(data: Any, path: Keys) -> Any:
+    for name in path:
+        data = data.get(name) if isinstance(data, dict) else None
+    return data
+
+
 def _listed(value: Any) -> Any:
     """One name may stand for a list of one, a number for a name."""
+    if isinstance(value, dict):
+        return {key: _listed(one) for key, one in value.items()}
     if isinstance(value, str | int) and not isinstance(value, bool):
         value = [value]
     return [str(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def _with_value(text: str, key: str, value: Any) -> str:
+def _with_value(text: str, path: Keys, value: Any) -> str:
     root = yaml.compose(text, _Loader)
-    if isinstance(root, yaml.MappingNode):
-        if root.flow_style:
-            raise ValueError("it is written in braces")
-        for name, node in root.value:
-            if name.value == key:
-                return _replaced(text, node, value)
-    separator = "" if not text or text.endswith("\n") else "\n"
-    return text if value is None else f"{text}{separator}{key}: {_inline(value)}\n"
+    if root is None:
+        return text if value is None else _with_entry(text, None, path, value)
+    if not isinstance(root, yaml.MappingNode) or root.flow_style:
+        raise ValueError("it is written in braces")
+    mapping = root
+    for depth, key in enumerate(path):
+        found = next((pair for pair in mapping.value if pair[0].value == key), None)
+        if found is None:
+            return text if value is None else _with_entry(text, mapping, path[depth:], value)
+        below = path[depth + 1 :]
+        if not below:
+            gone = value is None and depth > 0
+            return _without_entry(text, mapping, found) if gone else _replaced(text, found[1], value)
+        node = found[1]
+        if not isinstance(node, yaml.MappingNode) or node.flow_style:
+            return _with_braces(text, node, below, value)
+        mapping = node
+    return text
+
+
+def _with_entry(text: str, mapping: yaml.MappingNode | None, path: Keys, value: Any) -> str:
+    """With a line more behind the last one of a mapping in lines, or of an empty file."""
+    lines = text.splitlines(keepends=True)
+    column = mapping.start_mark.column if mapping else 0
+    # What is new in the whole file comes at its end, behind the comments there.
+    after = _last_line(mapping) + 1 if mapping and column else len(lines)
+    if lines and not lines[after - 1].endswith("\n"):
+        lines[after - 1] += "\n"
+    new = [f"{' ' * (column + 2 * depth)}{_key(key)}:\n" for depth, key in enumerate(path)]
+    new[-1] = f"{new[-1][:-1]} {_inline(value)}\n"
+    return "".join([*lines[:after], *new, *lines[after:]])
+
+
+def _without_entry(text: str, mapping: yaml.MappingNode, pair: tuple[yaml.Node, yaml.Node]) -> str:
+    if len(mapping.value) == 1:
+        return _replaced(text, mapping, {})
+    lines = text.splitlines(keepends=True)
+    del lines[pair[0].start_mark.line : _last_line(pair[1]) + 1]
+    return "".join(lines)
+
+
+def _with_braces(text: str, node: yaml.Node, path: Keys, value: Any) -> str:
+    """In a mapping written in braces, or where nothing is written yet."""
+    if "#" in text[node.start_mark.index : node.end_mark.index]:
+        raise ValueError("it has comments within braces")
+    data = yaml.load(text[node.start_mark.index : node.end_mark.index], _Loader) or {}
+    if not isinstance(data, dict):
+        raise ValueError("it has no mapping where one belongs")
+    _put(data, path, value)
+    space = " " if node.start_mark.index == node.end_mark.index else ""
+    return text[: node.start_mark.index] + space + _inline(data) + text[node.end_mark.index :]
+
+
+def _last_line(node: yaml.Node) -> int:
+    """A block's own end is where the next key begins: the end of the last thing in it."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _last_line(last[1] if isinstance(last, tuple) else last)
+    line: int = node.end_mark.line
+    return line
 
 
 def _replaced(text: str, node: yaml.Node, value: Any) -> str:
     end: int = node.end_mark.index
-    if isinstance(node, yaml.SequenceNode) and not node.flow_style:
-        if value:
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style:
+        if isinstance(node, yaml.SequenceNode) and value:
             return _with_items(text, node, value)
-        end = node.value[-1].end_mark.index  # a block's own end is where the next key begins
-        return text[: node.start_mark.index] + "  " + _inline(value) + text[end:]
+        lines = text.splitlines(keepends=True)
+        end = sum(map(len, lines[: _last_line(node) + 1]))
+        lead = "  " if isinstance(node, yaml.SequenceNode) else ""
+        return text[: node.start_mark.index] + lead + _inline(value) + "\n" + text[end:]
     return text[: node.start_mark.index] + _inline(value) + text[end:]
 
 
@@ -200,3 +285,9 @@ def _with_items(text: str, node: yaml.SequenceNode, wanted: Sequence[Any]) -> st
 
 def _inline(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _key(name: str) -> str:
+    """As YAML reads it again."""
+    plain = re.fullmatch(r"[A-Za-z_][\w -]*\w|[A-Za-z_]", name)
+    return name if plain and yaml.load(name, _Loader) == name else _inline(name)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.masks.frame_masks import FrameMasks
+from streamseg.masks.runs import Runs
 from streamseg.masks.soft import Masks, check_column
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Mark",
     "Masks",
     "Phase",
+    "Redaction",
     "Result",
     "Segmented",
     "Stamps",
@@ -61,6 +63,9 @@ class Frame:
     a file."""
     utc_from: UtcSource | None = None
     """Who says so."""
+    session: int = 0
+    """How often its source had been connected anew before: frames of two sessions need not follow each
+    other."""
 
     def __post_init__(self) -> None:
         check_column("Frame", "image", self.image, np.uint8, (None, None, 3))
@@ -76,7 +81,7 @@ class Frame:
     def __reduce__(self) -> tuple[Any, ...]:
         # Through the constructor, which makes the copy read-only as well.
         kept = self.image, self.index, self.pts_seconds, self.captured_ns, self.source_id
-        return Frame, (*kept, self.utc_ns, self.utc_from)
+        return Frame, (*kept, self.utc_ns, self.utc_from, self.session)
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -100,6 +105,8 @@ class Instances:
     """(N,) int32, index into the engine's list of classes."""
     masks: Masks
     """N masks."""
+    runs: tuple[Runs, ...] | None = None
+    """N masks as runs of pixels, of a record, whose `masks` have no cells; None: made of `masks`."""
     pixels: FrameMasks = field(init=False)
     """The same as pixels, RLE and areas, each made once, when first asked for, whoever asks."""
 
@@ -110,7 +117,9 @@ class Instances:
         check_column("Instances", "class_id", self.class_id, np.int32, (n,))
         if len(self.masks) != n:
             raise ValueError(f"Instances.masks: expected {n} masks, got {len(self.masks)}")
-        object.__setattr__(self, "pixels", FrameMasks(self.masks, self.xyxy))
+        if self.runs is not None and len(self.runs) != n:
+            raise ValueError(f"Instances.runs: expected {n} masks, got {len(self.runs)}")
+        object.__setattr__(self, "pixels", FrameMasks(self.masks, self.xyxy, self.runs))
 
     def __len__(self) -> int:
         return len(self.score)
@@ -127,7 +136,10 @@ class Instances:
 
     def select(self, index: Index) -> Instances:
         """The instances at `index`, (n,) integers or (N,) booleans; copies."""
-        return Instances(self.xyxy[index], self.score[index], self.class_id[index], self.masks.select(index))
+        rows = np.arange(len(self))[index].tolist()
+        runs = None if self.runs is None else tuple(self.runs[k] for k in rows)
+        masks = self.masks.select(index)
+        return Instances(self.xyxy[index], self.score[index], self.class_id[index], masks, runs)
 
     def __repr__(self) -> str:
         return f"Instances(n={len(self)}, masks={self.masks!r})"
@@ -293,9 +305,25 @@ class Segmented:
     stamps: Stamps = Stamps()
     coasted: bool = False
     """The engine was not asked: `instances` are to be moved here from the frame before."""
+    refused: int = 0
+    """Rows of the engine's outputs that cannot be, and were left out."""
 
     def __repr__(self) -> str:
         return f"Segmented({self.frame!r}, {len(self.instances)} instances)"
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """What was done to a frame before it went out."""
+
+    covered: Mapping[str, int]
+    """Objects covered, by class; where the frame was filled, those that were found."""
+    remembered: int
+    """Of objects not found in this frame, places covered all the same."""
+    revealed: tuple[int, ...]
+    """Ids of tracks that were left uncovered."""
+    filled: str | None
+    """Why the whole frame was filled; None: it was not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -325,6 +353,8 @@ class Result:
     recent_age_ms: tuple[float, float, float] | None = None
     """p50, p95 and p99 of the ages of this source's results over the last seconds, in the sink that gets this
     one, milliseconds from capture; None before."""
+    redaction: Redaction | None = None
+    """What was redacted; None where nothing was asked to be. What was covered is in no other field."""
 
     def __post_init__(self) -> None:
         if len(self.tracks) != len(self.instances):

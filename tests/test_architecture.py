@@ -15,7 +15,7 @@ import pytest
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "streamseg"
 FILES = {"errors", "addresses", "files"}
-DATA = FILES | {"pictures", "structures", "geometry", "masks", "scene", "source_state"}
+DATA = FILES | {"pictures", "structures", "geometry", "masks", "scene", "source_state", "encoded"}
 ENGINE = {"errors", "engine_contract", "engines", "segmenter"}
 
 # Room → rooms of streamseg it may import: every folder and every module of the root, none left out.
@@ -26,6 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "version": set(),
     "errors": {"source_state"},
     "source_state": set(),
+    "encoded": set(),
     "addresses": set(),
     "files": {"errors", "addresses"},
     "pictures": {"files"},
@@ -45,7 +46,8 @@ ROOMS: dict[str, set[str]] = {
     "events": DATA | {"settings"},
     "records": DATA,
     "overlay": DATA,
-    "sinks": DATA,
+    "sinks": DATA | {"records"},
+    "redaction": DATA | {"settings", "sinks"},
     # networks and engines
     "models": FILES | {"engine_contract", "version"},
     "zoo": FILES | {"progress"},
@@ -55,18 +57,19 @@ ROOMS: dict[str, set[str]] = {
     # proof
     "datasets": DATA | {"overlay", "progress"},
     "training": DATA | {"models", "datasets"},
-    "evaluation": DATA | ENGINE | {"datasets", "overlay"},
+    "evaluation": DATA | ENGINE | {"datasets", "overlay", "records"},
     "certification": DATA | ENGINE | {"evaluation", "overlay", "version"},
     # use
     "serving": DATA,
     "streaming": DATA
     | ENGINE
-    | {"serving", "capture", "tracking", "events", "overlay", "sinks", "pipeline"}
+    | {"serving", "capture", "tracking", "events", "overlay", "records", "sinks", "redaction", "pipeline"}
     | {"metrics", "settings", "version"},
     "bundled": DATA | ENGINE | {"models", "datasets", "training", "evaluation"},
     "jobs": DATA
     | ENGINE
-    | {"capture", "events", "overlay", "records", "sinks", "streaming", "tracking", "progress", "version"}
+    | {"capture", "events", "overlay", "records", "redaction", "sinks", "streaming", "tracking"}
+    | {"progress", "version"}
     | {"models", "zoo", "export", "compile", "datasets", "training", "evaluation", "certification"},
     "cli": FILES
     | {"progress", "settings", "jobs", "streaming", "zoo", "compile", "certification"}
@@ -90,6 +93,8 @@ VENDORS: dict[str, set[str]] = {
     "yaml": {"settings", "datasets"},
     "requests": {"zoo", "sinks"},
     "paho": {"sinks"},
+    "opentelemetry": {"sinks"},
+    "confluent_kafka": {"sinks"},
     "filelock": {"zoo", "training"},
     "starlette": {"serving"},
     "uvicorn": {"serving"},
@@ -100,8 +105,8 @@ VENDORS: dict[str, set[str]] = {
 }
 # Packages that a core installation lacks, or that one runtime needs: what imports them is imported late.
 MAY_BE_MISSING = {"torch", "torchvision", "onnx", "onnxscript", "tensorrt", "cuda", "openvino", "onnxruntime"}
-MAY_BE_MISSING |= {"paho", "pycocotools", "trackeval", "requests", "filelock"}
-MAY_BE_MISSING |= {"starlette", "uvicorn", "websockets", "prometheus_client"}
+MAY_BE_MISSING |= {"paho", "confluent_kafka", "pycocotools", "trackeval", "requests", "filelock"}
+MAY_BE_MISSING |= {"opentelemetry", "starlette", "uvicorn", "websockets", "prometheus_client"}
 
 
 def name_of(path: Path) -> str:

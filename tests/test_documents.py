@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["docs/robustness.md", "docs/latency.md"]
+DOCUMENTS = ["docs/robustness.md", "docs/latency.md", "docs/redaction.md"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

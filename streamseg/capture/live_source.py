@@ -13,13 +13,11 @@ from streamseg.capture.playlist import NewestSegment, newest_segment
 from streamseg.capture.reconnect import Picture, ReconnectingSource
 from streamseg.capture.session import Session
 from streamseg.capture.source import SourceOptions
+from streamseg.capture.utc_clock import UtcClock
 from streamseg.errors import SourceError, SourceTimeout
 from streamseg.structures import UtcSource
 
 __all__ = ["LiveSource"]
-
-# Motion JPEG carries no timestamps; FFmpeg makes them up at 25 frames per second.
-_UNSTAMPED = frozenset({"jpeg_pipe", "mjpeg", "mpjpeg"})
 
 
 class LiveSource(ReconnectingSource):
@@ -36,6 +34,7 @@ class LiveSource(ReconnectingSource):
         self._line: Line | None = None
         self._talking: Session | None = None
         self._damaged_before = 0
+        self._packet_clock = UtcClock()
         self._played: str | None = None
         """The newest segment when the last session of a playlist ended."""
         super().__init__(source_id, options or SourceOptions())
@@ -63,17 +62,16 @@ class LiveSource(ReconnectingSource):
             raise SourceTimeout(f"{self._shown}: its playlist has not grown")
         with open_address(self._url, self._options, quick_start=True) as container:
             line.connected()
-            session = Session(container, self._shown, self._options)
+            session = Session(container, self._shown, self._options, self._packet_clock)
             self._hear(session)
             rate = session.stream.average_rate
             self.fps = float(rate) if rate else self.fps
             # A segment that came meanwhile: with which of the two it begins is not known.
             told_ns = newest.utc_ns if newest and newest == self._newest() else None
-            yield from self._pictures(session, container.format.name, told_ns)
+            yield from self._pictures(session, container.format.name == "hls", told_ns)
 
-    def _pictures(self, session: Session, container: str, begins_ns: int | None) -> Iterator[Picture]:
+    def _pictures(self, session: Session, of_playlist: bool, begins_ns: int | None) -> Iterator[Picture]:
         """`begins_ns`: UTC of the first, where it is known."""
-        of_playlist = container == "hls"
         pacer = Pacer(lambda: self._interrupted) if of_playlist else None
         try:
             for image, frame in session.pictures():
@@ -84,7 +82,7 @@ class LiveSource(ReconnectingSource):
                     pacer.wait(frame.time)
                 if self._interrupted:
                     return
-                stamp = time.monotonic() if container in _UNSTAMPED else frame.time
+                stamp = frame.time if session.stamped else time.monotonic()
                 told_by: UtcSource = "program-date-time" if of_playlist else "prft"
                 yield Picture(image, stamp, session.utc_ns(frame), told_by)
         except SourceError:

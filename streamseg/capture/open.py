@@ -14,7 +14,7 @@ from streamseg.capture.synthetic_source import SyntheticSource, parse_synthetic
 from streamseg.capture.webcam_source import WebcamSource
 from streamseg.errors import SourceError
 
-__all__ = ["SourceOptions", "is_live", "open_source"]
+__all__ = ["SourceOptions", "is_live", "is_stream", "open_source"]
 
 
 _VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
@@ -25,7 +25,16 @@ def is_live(spec: str) -> bool:
 
     A video file behind http is not live: it may be read as slowly as one likes.
     """
-    return _is_webcam(spec) or _is_stream(spec)
+    return _is_webcam(spec) or is_stream(spec)
+
+
+def is_stream(spec: str) -> bool:
+    """Whether it is a live stream behind an address. Opens nothing."""
+    if not is_address(spec):
+        return False
+    parts = split_address(spec)
+    of_a_file = parts.scheme in ("http", "https") and parts.path.lower().endswith(_VIDEO_SUFFIXES)
+    return not of_a_file and parts.scheme != "file"
 
 
 def open_source(spec: str, source_id: str, options: SourceOptions | None = None) -> Source:
@@ -55,7 +64,7 @@ def open_source(spec: str, source_id: str, options: SourceOptions | None = None)
 def _opened(spec: str, source_id: str, options: SourceOptions) -> Source:
     if _is_webcam(spec):
         return WebcamSource(spec, source_id, options)
-    if _is_stream(spec):
+    if is_stream(spec):
         return LiveSource(spec, source_id, options)
     if re.match(r"synthetic(?=[:?]|$)", spec):
         return SyntheticSource(parse_synthetic(spec, options), source_id)
@@ -66,14 +75,6 @@ def _opened(spec: str, source_id: str, options: SourceOptions) -> Source:
 
 def _is_webcam(spec: str) -> bool:
     return spec.isdecimal() or spec.startswith("/dev/video")
-
-
-def _is_stream(spec: str) -> bool:
-    if not is_address(spec):
-        return False
-    parts = split_address(spec)
-    of_a_file = parts.scheme in ("http", "https") and parts.path.lower().endswith(_VIDEO_SUFFIXES)
-    return not of_a_file and parts.scheme != "file"
 
 
 def _without_file_scheme(spec: str) -> str:

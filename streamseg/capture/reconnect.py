@@ -127,7 +127,8 @@ class ReconnectingSource(Source):
         self.size_hw = picture.image.shape[0], picture.image.shape[1]
         index, self._index = self._index, self._index + 1
         utc = self._utc_clock.of(captured_ns, picture.utc_ns, picture.utc_from)
-        return Frame(picture.image, index, pts_seconds, captured_ns, self.source_id, *utc)
+        session = self._state.reconnects
+        return Frame(picture.image, index, pts_seconds, captured_ns, self.source_id, *utc, session)
 
     def _begin(self, now_ns: int) -> None:
         """The first frame of a session: it is now that the source is back."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from fractions import Fraction
+from typing import NoReturn
 
 import av
 import av.error
@@ -17,26 +19,35 @@ from numpy.typing import NDArray
 
 from streamseg.capture.connect import failure_kind
 from streamseg.capture.decode import BgrConverter, described, nameless, reason, video_stream
+from streamseg.capture.packet_feed import PacketFeed
 from streamseg.capture.source import SourceOptions
+from streamseg.capture.utc_clock import UtcClock
 from streamseg.errors import SourceError, SourceTimeout
 
 __all__ = ["Session"]
 
+# Motion JPEG carries no timestamps; FFmpeg makes them up at 25 frames per second.
+_UNSTAMPED = frozenset({"jpeg_pipe", "mjpeg", "mpjpeg"})
 _KEY_FRAME_SECONDS = 30.0
 """How long the first key frame may take while packets come: cameras that save bits send one every 10 or 20 s,
 an encoder with intra refresh none at all."""
 
 
 class Session:
-    """Decoded pictures of an open container, from a key frame on.
+    """Pictures of an open container, decoded or only handed on, from a key frame on.
 
     Ends by SourceError: the connection broke, the stream ended, nothing that comes can be decoded (another
     codec within the stream looks so), or no frame was decoded for `read_timeout_s`, whatever else arrived.
     """
 
-    def __init__(self, container: InputContainer, name: str, options: SourceOptions) -> None:
+    def __init__(
+        self, container: InputContainer, name: str, options: SourceOptions, packet_clock: UtcClock
+    ) -> None:
+        """`packet_clock`: one for all sessions of a source, for `options.on_packet`."""
         self.damaged = 0
         """Packets and pictures that could not be decoded."""
+        self.stamped = container.format.name not in _UNSTAMPED
+        """Whether its timestamps are the sender's."""
         self.stream = video_stream(container, name)
         # Slices: 36 ms from camera to picture; frame threads hold a frame per thread (103 ms).
         self.stream.thread_type = "SLICE"
@@ -44,6 +55,9 @@ class Session:
         self._packets = container.demux()
         self._name = name
         self._options = options
+        self._feed = (
+            PacketFeed(self.stream, name, options.on_packet, packet_clock) if options.on_packet else None
+        )
         self._convert = BgrConverter()
         self._damage = ""
         self._opened_s = self._fresh_s = time.monotonic()
@@ -66,6 +80,15 @@ class Session:
             # the next read fails: without looking at the wait, frozen sources took twice as long to notice.
             silent_s = time.monotonic() - self._fresh_s
             if waited >= self._options.read_timeout_s or silent_s > self._patience_s:
+                raise self._no_frame()
+
+    def hand_on(self) -> NoReturn:
+        """Give the packets to `options.on_packet` and decode nothing. Raises SourceError at the end."""
+        while True:
+            packet = self._read()
+            if self._is_wanted(packet):
+                self._fresh_s = time.monotonic()
+            elif time.monotonic() - self._fresh_s > self._options.read_timeout_s:
                 raise self._no_frame()
 
     @property
@@ -95,21 +118,33 @@ class Session:
     def _decoded(self, packet: av.Packet[av.stream.Stream]) -> list[av.VideoFrame]:
         """Nothing for sound, before the first key frame, and for a damaged packet: on a network that is
         normal, the next key frame repairs it."""
-        if packet.stream is not self.stream or not self._has_started(packet):
+        if not self._is_wanted(packet):
             return []
-        self._note_report(packet)
         try:
             return self.stream.codec_context.decode(packet)
         except av.error.FFmpegError as error:
             self._note(error)
             return []
 
+    def _is_wanted(self, packet: av.Packet[av.stream.Stream]) -> bool:
+        """A picture, from the first key frame on; it has then been handed on."""
+        if packet.stream is not self.stream or not self._has_started(packet):
+            return False
+        self._note_report(packet)
+        if self._feed:
+            stamp = None if packet.pts is None or packet.time_base is None else packet.pts * packet.time_base
+            self._feed.take(packet, self._told_ns(stamp), stamped=self.stamped)
+        return True
+
     def utc_ns(self, frame: av.VideoFrame) -> int | None:
         """When it was captured, by the sender's clock: nanoseconds since 1970; None before the sender has
         told, which cameras do every few seconds (RTCP sender reports)."""
-        if self._utc_minus_stamp_ns is None or frame.time is None:
+        return self._told_ns(frame.time)
+
+    def _told_ns(self, stamp_s: float | Fraction | None) -> int | None:
+        if self._utc_minus_stamp_ns is None or stamp_s is None:
             return None
-        return self._utc_minus_stamp_ns + round(frame.time * 1e9)
+        return self._utc_minus_stamp_ns + round(stamp_s * 1_000_000_000)
 
     def tell(self, stamp_s: float, utc_ns: int) -> None:
         """What has this timestamp was captured then: somebody else knows."""

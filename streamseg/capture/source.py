@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
 
+from streamseg.encoded import OnPacket
 from streamseg.source_state import SourceState
 from streamseg.structures import Frame
 
@@ -37,6 +38,8 @@ class SourceOptions:
     """Webcam: height and width to ask for. Synthetic: size of the scene."""
     fps: float | None = None
     """Webcam: rate to ask for. Images and synthetic: nominal rate."""
+    on_packet: OnPacket | None = None
+    """Streams: is handed each picture as it was encoded, in the thread that reads them."""
 
 
 class Source(ABC):

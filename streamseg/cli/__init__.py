@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import traceback
@@ -11,6 +12,7 @@ import typer
 
 from streamseg.addresses import printable
 from streamseg.cli import (
+    audit,
     build,
     certify,
     convert,
@@ -22,15 +24,22 @@ from streamseg.cli import (
     eval_tracks,
     export,
     models,
+    query,
+    render,
+    report,
     run,
+    top,
     train,
     zones,
 )
+from streamseg.cli.json_log import is_json_log
 from streamseg.cli.terminal import lines_printable
 from streamseg.cli.verbosity import is_debugging
 from streamseg.errors import ConfigError, StreamsegError
 
 __all__ = ["app", "main"]
+
+_log = logging.getLogger("streamseg")
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 
@@ -43,18 +52,23 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run")(run.run)
+app.command("top")(top.top)
 app.command("zones")(zones.zones)
 app.command("demo")(demo.demo)
 app.command("export")(export.export)
 app.command("build")(build.build)
 app.command("certify")(certify.certify)
 app.command("convert")(convert.convert)
+app.command("render")(render.render)
+app.command("query")(query.query)
+app.command("report")(report.report)
 app.add_typer(data.data, name="data")
 app.command("train")(train.train)
 app.command("eval")(eval.evaluate)
 app.command("eval-tracks")(eval_tracks.eval_tracks)
 app.command("engines")(engines.engines)
 app.add_typer(models.models, name="models")
+app.add_typer(audit.audit, name="audit")
 app.command("doctor")(doctor.doctor)
 
 
@@ -95,6 +109,9 @@ def _unusable(error: OSError) -> str:
 
 
 def _report(text: str, code: int) -> int:
+    if is_json_log():
+        _log.error("%s", text, exc_info=is_debugging())
+        return code
     if is_debugging():
         print(lines_printable(traceback.format_exc()), file=sys.stderr)
     _say(text)

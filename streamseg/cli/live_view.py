@@ -6,8 +6,10 @@ Tested in tests/cli/test_run.py.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, TextIO, cast
 
 from rich.console import Console
@@ -18,9 +20,13 @@ from rich.text import Text
 from streamseg.cli.terminal import lines_printable
 from streamseg.errors import StreamsegError
 from streamseg.streaming.job import Job
+from streamseg.streaming.journal import Journal
 from streamseg.streaming.report import headline, status_line, summary, write_summary
+from streamseg.streaming.service import Service
 
-__all__ = ["run_with_live_line"]
+__all__ = ["run_with_live_line", "run_with_log"]
+
+_log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 0.25
 
@@ -34,10 +40,7 @@ def run_with_live_line(job: Job) -> int:
     _say(console, headline(job))
     try:
         with Live(console=console, auto_refresh=False, transient=True) as live:
-            code = job.run(
-                REFRESH_SECONDS,
-                lambda: live.update(Text(lines_printable(status_line(job))), refresh=True),
-            )
+            code = _run(job, lambda: live.update(Text(lines_printable(status_line(job))), refresh=True))
     except BaseException as failure:
         # What ended the run is said first; that its summary failed as well is a note to it.
         try:
@@ -47,6 +50,37 @@ def run_with_live_line(job: Job) -> int:
         raise
     _conclude(console, job)
     return code
+
+
+def run_with_log(job: Job) -> int:
+    """As `run_with_live_line`, for `--log-format json`: all that is said is in the log."""
+    _log.info("begins", extra={"fields": {"sources": list(job.streams), "page": job.address}})
+    try:
+        return _run(job, lambda: None)
+    finally:
+        if job.config.output.summary:
+            write_summary(job, job.config.output.summary)
+        numbers = summary(job)
+        kept = {key: numbers[key] for key in ("sources", "age_ms", "outputs")}
+        _log.info("ended", extra={"fields": kept})
+
+
+def _run(job: Job, show: Callable[[], None]) -> int:
+    """With what is to be done a few times a second."""
+    journal, service = Journal(job), Service.of(job, os.environ)
+
+    def refresh() -> None:
+        show()
+        journal.refresh()
+        if service:
+            service.refresh()
+
+    try:
+        return job.run(REFRESH_SECONDS, refresh)
+    finally:
+        journal.refresh()
+        if service:
+            service.stopping()
 
 
 class _Stderr(io.TextIOBase):

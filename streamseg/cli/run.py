@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streamseg.cli.json_log import LogFormat
 from streamseg.cli.options import PRECISION_HELP, RUNTIME_HELP, CacheFolder, seconds_from_text
 from streamseg.cli.progress import shown_on_stderr
 from streamseg.cli.verbosity import Verbose
@@ -34,11 +35,21 @@ def run(
     runtime: Annotated[str | None, option(RUNTIME_HELP, "--runtime")] = None,
     cache: CacheFolder = None,
     precision: Annotated[str | None, option(PRECISION_HELP, "--precision")] = None,
-    video: Annotated[str | None, option("Annotated video, .mp4 or .mkv.", "-o", "--output")] = None,
+    video: Annotated[
+        list[str] | None, option("Annotated: .mp4, .mkv, live.m3u8 (HLS), rtsp://….", "-o", "--output")
+    ] = None,
     jsonl: Annotated[str | None, option("JSON Lines, one per frame; - is stdout.", "--jsonl")] = None,
     events: Annotated[str | None, option("Events as JSON Lines; - is stdout.", "--events")] = None,
     publish: Annotated[
-        list[str] | None, option("Events to https://… or mqtt://broker/prefix.", "--publish")
+        list[str] | None,
+        option("Events to https://…, mqtt://broker/prefix, kafka://broker/topic.", "--publish"),
+    ] = None,
+    segments: Annotated[
+        str | None, option("Folder for streams as the cameras send them, in files of a minute.", "--segments")
+    ] = None,
+    clips: Annotated[str | None, option("Folder for such a clip of each event.", "--clips")] = None,
+    record: Annotated[
+        str | None, option("A record, for streamseg render, query and report.", "--record")
     ] = None,
     images: Annotated[str | None, option("Folder for annotated images.", "--images")] = None,
     show: Annotated[bool | None, option("Show a window; q closes it.", "--show")] = None,
@@ -53,6 +64,14 @@ def run(
     max_age: Annotated[
         str | None, option("Live: no older result reaches an output; 150ms.", "--max-age")
     ] = None,
+    redact: Annotated[str | None, option("Cover these classes, fail-closed: person,car.", "--redact")] = None,
+    reveal: Annotated[
+        list[int] | None, option("Id of a track that is left uncovered while certain.", "--reveal")
+    ] = None,
+    redact_delay: Annotated[
+        str | None, option("How much later frames go out; 0.5s live, 1s of files.", "--redact-delay")
+    ] = None,
+    audit: Annotated[str | None, option("Hash-chained account of the redaction.", "--audit")] = None,
     summary: Annotated[str | None, option("Write the summary as JSON; - is stdout.", "--summary")] = None,
     allow_failed: Annotated[
         bool | None, option("Run an engine that certify failed.", "--allow-failed-certificate")
@@ -63,10 +82,11 @@ def run(
         str | None, option("File with the token; wanted beyond this machine.", "--token-file")
     ] = None,
     config: Annotated[str | None, option("YAML configuration; flags win over it.", "--config")] = None,
+    log_format: Annotated[str | None, LogFormat] = None,
     verbose: Verbose = 0,
 ) -> None:
     """Outline and follow every object of a video, camera or stream."""
-    from streamseg.cli.live_view import run_with_live_line
+    from streamseg.cli.live_view import run_with_live_line, run_with_log
     from streamseg.jobs.run import build
     from streamseg.streaming.config_file import ConfigFile
 
@@ -75,14 +95,17 @@ def run(
         "sources": sources or None,
         "engine": {"path": engine, "runtime": runtime, "precision": precision, **more},
         "output": {
-            "video": video,
+            "video": video or None,
             "jsonl": jsonl,
             "events": events,
             "publish": publish or None,
+            "record": record,
             "images": images,
             "show": show,
+            "audit": audit,
             "summary": summary,
         },
+        "recording": {"segments": segments, "clips": clips},
         "overlay": {"trail_seconds": trail, "effects": effect or None},
         "classes": [name.strip() for name in classes.split(",")] if classes is not None else None,
         "score": score,
@@ -90,11 +113,16 @@ def run(
         "drop": drop,
         "serve": {"address": serve, "token_file": token_file},
         "max_age_s": seconds_from_text("--max-age", max_age),
+        "redact": {
+            "classes": [name.strip() for name in redact.split(",")] if redact is not None else None,
+            "reveal": reveal or None,
+            "delay_s": seconds_from_text("--redact-delay", redact_delay),
+        },
     }
     file = ConfigFile(config, _given(flags))
     with shown_on_stderr() as watcher:
         job = build(file.load(), watcher=watcher, file=file)
-    raise typer.Exit(run_with_live_line(job))
+    raise typer.Exit(run_with_log(job) if log_format == "json" else run_with_live_line(job))
 
 
 def _given(flags: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from streamseg.cli.json_log import is_json_log
 from streamseg.cli.terminal import LogFormatter
 
 __all__ = ["Verbose", "is_debugging"]
@@ -18,7 +19,8 @@ def _set_level(count: int) -> int:
     handler = logging.StreamHandler()  # to stderr
     handler.setFormatter(LogFormatter())
     logging.basicConfig(handlers=[handler])
-    logging.getLogger("streamseg").setLevel(_LEVELS[min(count, 2)])
+    level = _LEVELS[min(count, 2)]
+    logging.getLogger("streamseg").setLevel(min(level, logging.INFO) if is_json_log() else level)
     return count
 
 

@@ -16,6 +16,7 @@ from streamseg.compile.build_progress import interruptible, progress_monitor
 from streamseg.compile.deform_sampling import with_sampled_deform_conv
 from streamseg.compile.layers import Layer, layers_of_network
 from streamseg.compile.precision import lowered
+from streamseg.compile.roi_sampling import with_sampled_rois
 from streamseg.compile.timing_cache import kept_timings
 from streamseg.engine_contract import INPUT_NAME, EngineInfo
 from streamseg.engines.build_options import BuildOptions
@@ -149,6 +150,8 @@ def _graph(source: Path, options: BuildOptions, quantized: Path | None, *, rtx: 
         raise ConfigError(f"{source}: INT8 for the CPU; build from the FP32 file that it was made from")
     if rtx and any(node.op_type == "DeformConv" for node in model.graph.node):
         model = with_sampled_deform_conv(model, str(source))
+    if rtx and any(node.op_type == "RoiAlign" for node in model.graph.node):
+        model = with_sampled_rois(model, str(source))
     match options.precision:
         case "fp32":
             return model

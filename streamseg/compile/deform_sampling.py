@@ -6,7 +6,6 @@ samples are weighted, and what is left is a plain convolution over channels × t
 
 from __future__ import annotations
 
-import ast
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from streamseg.compile.precision import SAMPLING_SCOPE, drop_unused_weights
-from streamseg.engines.metadata import SCOPES
+from streamseg.compile.node_chain import Part, chained, in_sampling_scope
+from streamseg.compile.precision import drop_unused_weights
 from streamseg.errors import ExportError
 
 __all__ = ["with_sampled_deform_conv"]
@@ -55,7 +54,7 @@ class _Rewriting:
         scale = 2 / np.array([width, height], np.float32)
         base = (_taps(kernel.shape[2:], (out_h, out_w), attributes) * 2 + 1) / (width, height) - 1
         flat = kernel.reshape(len(kernel), channels * taps, 1, 1)
-        parts: list[tuple[str, list[str], dict[str, Any]]] = [
+        parts: list[Part] = [
             ("Reshape", [offset, self._shape(name, "pairs", 0, taps, 2, out_h, out_w)], {}),
             ("Transpose", ["<"], {"perm": [0, 1, 3, 4, 2]}),
             ("Gather", ["<", self._store(name, "xy", np.array([1, 0], np.int64))], {"axis": 4}),
@@ -74,7 +73,9 @@ class _Rewriting:
             [f"{name}/weighing"],
             name=f"{name}/weighing",
         )
-        return _described([weighing, *_chain(parts, name)], node)
+        # All but the convolution, whose type is the network's.
+        *sampling, convolution = chained(parts, name)
+        return [*in_sampling_scope([weighing, *sampling], node), convolution]
 
     def _inputs(self, node: onnx.NodeProto) -> tuple[str, str, str, list[str], str]:
         groups = [a.i for a in node.attribute if a.name in ("group", "offset_group")]
@@ -117,25 +118,6 @@ def _taps(
     grid[..., 0] = x[None, :, None, :]
     grid[..., 1] = y[:, None, :, None]
     return grid.reshape(1, -1, *out_hw, 2)
-
-
-def _chain(parts: list[tuple[str, list[str], dict[str, Any]]], name: str) -> list[onnx.NodeProto]:
-    """Nodes of which each takes the one before as its input `<`; the last one gives `name`."""
-    nodes: list[onnx.NodeProto] = []
-    for i, (kind, inputs, attributes) in enumerate(parts):
-        inputs = [nodes[-1].output[0] if text == "<" else text for text in inputs]
-        output = name if i == len(parts) - 1 else f"{name}/{i}"
-        nodes.append(helper.make_node(kind, inputs, [output], name=f"{name}/{kind}_{i}", **attributes))
-    return nodes
-
-
-def _described(nodes: list[onnx.NodeProto], original: onnx.NodeProto) -> list[onnx.NodeProto]:
-    """All but the convolution, whose type is the network's, in a scope of their own within the original's."""
-    scope = next((entry.value for entry in original.metadata_props if entry.key == SCOPES), "['', 'model']")
-    for node in nodes[:-1]:
-        inner = str([*ast.literal_eval(scope), SAMPLING_SCOPE])
-        node.metadata_props.add(key=SCOPES, value=inner)
-    return nodes
 
 
 def _sides(info: onnx.ValueInfoProto) -> tuple[int, int]:

@@ -21,10 +21,12 @@ from onnx import TensorProto, helper, numpy_helper
 from streamseg.engines.metadata import SCOPES
 from streamseg.errors import ExportError
 
-__all__ = ["SAMPLING_SCOPE", "drop_unused_weights", "lowered", "network_nodes"]
+__all__ = ["LATER_NETWORK", "SAMPLING_SCOPE", "drop_unused_weights", "lowered", "network_nodes"]
 
 NETWORK = "model"
 """The module of streamseg.models.engine_module that is the network."""
+LATER_NETWORK = "tail.network."
+"""Layers of a network that stand in its tail, as they need what the tail has found."""
 KEPT_OPS = frozenset(
     ("InstanceNormalization", "GroupNormalization", "LayerNormalization", "DeformConv", "GridSample", "Cast")
 )
@@ -97,7 +99,7 @@ def network_nodes(graph: onnx.GraphProto, path: str) -> list[bool]:
         before = [inside[name] for name in node.input if name in inside]
         verdict: bool | None = None
         if len(scope) > 1:
-            verdict = scope[1] == NETWORK
+            verdict = scope[1] == NETWORK or scope[-2].startswith(LATER_NETWORK)
         elif before and node.op_type != "DequantizeLinear":
             verdict = any(before)
         belongs.append(verdict)

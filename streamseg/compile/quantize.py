@@ -29,6 +29,7 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from streamseg.compile.equalize import ends_in_swishes, round_equalized
+from streamseg.compile.precision import LATER_NETWORK
 from streamseg.engine_contract import INPUT_NAME, OUTPUT_NAMES, EngineInfo
 from streamseg.engines.locate import read_info
 from streamseg.engines.metadata import metadata_from_info
@@ -155,7 +156,7 @@ def float_model(path: Path) -> onnx.ModelProto:
 def _convolutions(graph: onnx.GraphProto, mixed: bool) -> list[str]:
     """Names of the nodes to quantise."""
     stored = {tensor.name for tensor in graph.initializer}
-    wanted = MIXED if mixed else (NETWORK,)
+    wanted = MIXED if mixed else (NETWORK, LATER_NETWORK)
     return [
         node.name
         for node in graph.node

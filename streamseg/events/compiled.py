@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.events.config import EventsConfig, Rule
+from streamseg.events.config import RULE_KINDS, EventsConfig, Rule
 from streamseg.events.crossings import Gates
 from streamseg.events.episodes import Waits
 from streamseg.events.ground import Plane, corners_from_sides
@@ -30,8 +30,7 @@ def rules_of_source(config: EventsConfig, source_id: str) -> EventsConfig:
     def of(rules: dict[str, Rule]) -> dict[str, Rule]:
         return {name: rule for name, rule in rules.items() if not rule.sources or source_id in rule.sources}
 
-    kinds = "zones", "lines", "occupancy", "counts", "contacts", "inside", "still", "speeds"
-    return config.model_copy(update={kind: of(getattr(config, kind)) for kind in kinds})
+    return config.model_copy(update={kind: of(getattr(config, kind)) for kind in RULE_KINDS})
 
 
 class Places:

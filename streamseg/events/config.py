@@ -14,6 +14,7 @@ from streamseg.events.shapes import Point, fault_of_line, fault_of_polygon
 from streamseg.settings import Section
 
 __all__ = [
+    "RULE_KINDS",
     "AnyRule",
     "ContactRule",
     "CountRule",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 MOST_RULES = 200
+RULE_KINDS = ("zones", "lines", "occupancy", "counts", "contacts", "inside", "still", "speeds")
 
 
 def _sound_polygon(points: tuple[Point, ...]) -> tuple[Point, ...]:
@@ -235,14 +237,8 @@ class EventsConfig(Section):
 
     def rules(self) -> Iterator[tuple[str, AnyRule]]:
         """Every rule and its name."""
-        yield from self.zones.items()
-        yield from self.lines.items()
-        yield from self.occupancy.items()
-        yield from self.counts.items()
-        yield from self.contacts.items()
-        yield from self.inside.items()
-        yield from self.still.items()
-        yield from self.speeds.items()
+        for kind in RULE_KINDS:
+            yield from getattr(self, kind).items()
 
 
 def check_classes(config: EventsConfig, known: tuple[str, ...]) -> None:

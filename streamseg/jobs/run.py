@@ -11,23 +11,28 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from streamseg.addresses import source_ids
+from streamseg.capture.open import is_live
 from streamseg.engine_contract import Engine
 from streamseg.engines.certified import check_certificate, refuse_failed
 from streamseg.engines.engine_file import EngineFile, open_engine_file
 from streamseg.engines.load import load_engine
 from streamseg.errors import ConfigError, EngineError, MissingDependency
 from streamseg.events.config import check_classes, check_sources
+from streamseg.jobs.audit import audit_head
 from streamseg.jobs.obtain import engine_path
 from streamseg.jobs.rebuild import rebuild_if_stale
 from streamseg.overlay.effect_spec import refuse_unknown_classes
 from streamseg.overlay.effects import check_value
 from streamseg.progress import LogWatcher, Watcher
+from streamseg.redaction.audit_sink import AuditSink
 from streamseg.sinks.base import Sink, close_all
 from streamseg.streaming.choice import class_ids
 from streamseg.streaming.config import EngineConfig, RunConfig, ServeConfig
 from streamseg.streaming.config_file import ConfigFile
 from streamseg.streaming.job import Job
 from streamseg.streaming.outputs import check_outputs, open_shared, open_sinks
+from streamseg.streaming.record_header import describe_records
+from streamseg.streaming.recording import Recording
 
 if TYPE_CHECKING:
     from streamseg.streaming.live import LivePage
@@ -64,12 +69,24 @@ def build(
         # Before the engine: fetching and exporting one takes minutes, and a mistyped path must not wait.
         check_outputs(config.output, source_ids(config.sources), [*config.sources, config.engine.path])
         alpha, count = config.overlay.has_alpha, len(config.sources) + bool(page)
-        shared = [*open_shared(config.output, count, has_alpha=alpha), *extra_sinks]
+        live = any(map(is_live, config.sources)) or not config.sources
+        recording = _recording(config)
+        ordering = recording.sinks if recording else []
+        shared = [
+            *open_shared(config.output, count, has_alpha=alpha, live=live),
+            *ordering,
+            *extra_sinks,
+        ]
         undo.callback(close_all, shared)
         inputs = [config.engine.path]
         sinks = open_sinks(config.output, config.sources, inputs, shared, has_alpha=alpha)
         undo.callback(lambda: close_all(sink for of_source in sinks.values() for sink in of_source))
         engine_file = _engine_file(config, watcher)
+        if config.redact and config.output.audit:
+            audit = AuditSink(config.output.audit, audit_head(config, engine_file))
+            shared.append(audit)
+            for of_source in sinks.values():
+                of_source.append(audit)
         job = Job(
             config,
             sinks,
@@ -78,7 +95,9 @@ def build(
             batch=engine_file.batch,
             page=page.part if page else None,
             shared=shared,
+            recording=recording,
         )
+        describe_records(shared, job, engine_file)
         undo.pop_all()
     if page:
         page.serve(job, file or ConfigFile(None, {}))
@@ -94,6 +113,16 @@ def _page(config: ServeConfig) -> LivePage | None:
     except ModuleNotFoundError as error:
         raise MissingDependency.of(error.name or "a package", "serve", "the live page") from error
     return LivePage(config)
+
+
+def _recording(config: RunConfig) -> Recording | None:
+    """What is recorded as the cameras encoded it, where that is asked for."""
+    if not config.copies_packets:
+        return None
+    recording = Recording(config)
+    for source_id, spec in zip(source_ids(config.sources), config.sources, strict=True):
+        recording.check(source_id, spec)
+    return recording
 
 
 def _opened(file: EngineFile, asked: EngineConfig) -> Engine:

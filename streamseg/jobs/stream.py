@@ -27,6 +27,11 @@ class ResultStream(Iterator[Result]):
     def __next__(self) -> Result:
         return next(self._results)
 
+    def clip(self, source_id: str, name: str = "") -> None:
+        """Keep what the camera sent around this moment, in the folder `recording.clips`; `name` becomes
+        part of the file's. Raises ConfigError."""
+        self._job.clip(source_id, name)
+
     def close(self) -> None:
         """End the run, whether it has begun or not. Idempotent."""
         self._results.close()

@@ -98,6 +98,8 @@ class EngineModule(nn.Module):
             version=__version__,
             mask_finer=family.mask_finer,
             mask_encoding=family.mask_encoding,
+            mask_layout=family.mask_layout,
+            mask_paste=family.mask_paste,
         )
 
 

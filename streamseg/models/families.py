@@ -6,12 +6,14 @@ Tested in tests/export/test_onnx_export.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamseg.errors import ExportError
 from streamseg.models.network import Network
 from streamseg.models.picodet.network import PicoDet
 from streamseg.models.picodet.tail import PicoTail
+from streamseg.models.rcnn.network import MaskRcnn
+from streamseg.models.rcnn.tail import RcnnTail
 from streamseg.models.rtmdet.network import RtmDet
 from streamseg.models.rtmdet.tail import LOGIT_SLOPE, RtmDetTail
 from streamseg.models.solo.solo import Solo
@@ -20,7 +22,7 @@ from streamseg.models.yolact.tail import YolactTail, yolact_tail
 
 __all__ = ["Family", "Tail", "family_of", "make_tail"]
 
-Tail = YolactTail | SoloTail | PicoTail | RtmDetTail
+Tail = YolactTail | SoloTail | PicoTail | RtmDetTail | RcnnTail
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,9 @@ class Family:
     mask_finer: int = 1
     """As in the engine contract."""
     mask_encoding: str = "probability"
+    """As in the engine contract."""
+    mask_layout: str = "frame"
+    mask_paste: str = "continuous"
     """As in the engine contract."""
     pad_rgb: tuple[int, int, int] | None = None
     """The colour beside a picture that keeps its aspect, where the network was trained on one. None: zeros
@@ -47,6 +52,8 @@ RTMDET = Family(
     "rtmdet_ins", "fit", mask_finer=8, mask_encoding=f"logit:{LOGIT_SLOPE}", pad_rgb=(114, 114, 114)
 )
 
+MASK_RCNN = Family("mask_rcnn", "fit", mask_layout="box")
+
 
 def family_of(model: Network) -> Family:
     """The family of a network."""
@@ -54,6 +61,8 @@ def family_of(model: Network) -> Family:
         return PICODET
     if isinstance(model, RtmDet):
         return RTMDET
+    if isinstance(model, MaskRcnn):
+        return replace(MASK_RCNN, mask_paste=model.config.numerics.mask_paste)
     if not isinstance(model, Solo):
         return YOLACT
     return SOLOV2 if model.config.head == "dynamic" else SOLO
@@ -80,6 +89,14 @@ def make_tail(
         )
     if isinstance(model, RtmDet):
         return RtmDetTail(
+            model,
+            max_detections=max_detections,
+            score_threshold=score_threshold,
+            cross_class=cross_class,
+            columns=columns,
+        )
+    if isinstance(model, MaskRcnn):
+        return RcnnTail(
             model,
             max_detections=max_detections,
             score_threshold=score_threshold,

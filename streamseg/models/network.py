@@ -11,6 +11,8 @@ from dataclasses import replace
 from streamseg.errors import ConfigError
 from streamseg.models.picodet.config import PICODET_CONFIGS, picodet_resized
 from streamseg.models.picodet.network import PicoDet
+from streamseg.models.rcnn.config import RCNN_CONFIGS, rcnn_resized
+from streamseg.models.rcnn.network import MaskRcnn
 from streamseg.models.rtmdet.config import RTMDET_CONFIGS, rtmdet_resized
 from streamseg.models.rtmdet.network import RtmDet
 from streamseg.models.solo.config import SOLO_CONFIGS, solo_resized
@@ -20,8 +22,8 @@ from streamseg.models.yolact.yolact import Yolact
 
 __all__ = ["NETWORK_NAMES", "RENAMED", "Network", "build_network"]
 
-Network = Yolact | Solo | PicoDet | RtmDet
-NETWORK_NAMES = (*CONFIGS, *SOLO_CONFIGS, *PICODET_CONFIGS, *RTMDET_CONFIGS)
+Network = Yolact | Solo | PicoDet | RtmDet | MaskRcnn
+NETWORK_NAMES = (*CONFIGS, *SOLO_CONFIGS, *PICODET_CONFIGS, *RTMDET_CONFIGS, *RCNN_CONFIGS)
 RENAMED = {"compact": "yolact_lite"}
 """Networks that files made before know by another name."""
 
@@ -45,6 +47,11 @@ def build_network(
         if classes is not None:
             dense = replace(dense, classes=tuple(classes))
         return RtmDet(dense if input_hw is None else rtmdet_resized(dense, input_hw))
+    if name in RCNN_CONFIGS:
+        staged = RCNN_CONFIGS[name]
+        if classes is not None and tuple(classes) != staged.classes:
+            staged = replace(staged, classes=tuple(classes), channels=None)
+        return MaskRcnn(staged if input_hw is None else rcnn_resized(staged, input_hw))
     if name not in SOLO_CONFIGS:
         return build_model(name, classes, input_hw)
     config = SOLO_CONFIGS[name]

@@ -28,8 +28,8 @@ Success. A source ends; its channels close; what is inside drains through stages
 they still hold) to the sinks; each part closes after it has let go of its output. `wait` returns True.
 
 End of one source. When every input that brings a source's items has brought the last, a part hands over
-what it holds (`idle`), forgets the source (`forget`), and tells the parts behind it. Readers of this
-source alone end then, and close; the others go on.
+what it holds (`idle`, `finish`), forgets the source (`forget`), and tells the parts behind it. Readers of
+this source alone end then, and close; the others go on.
 
 Adding. Sources, stages and sinks may be added at any time before the pipeline ends, and inputs attached
 (`attach`) to parts that run; a reader gets what is handed over from then on. A part whose inputs have
@@ -78,7 +78,7 @@ from streamseg.pipeline.channel import Channel, ChannelStats, Policy
 from streamseg.pipeline.failures import Failure
 from streamseg.pipeline.ledger import Ledger
 from streamseg.pipeline.output import Output, OutputCounts, Tap
-from streamseg.pipeline.parts import Forgets, Idles, SinkPart, SourcePart, StagePart, StopPipeline
+from streamseg.pipeline.parts import Finishes, Forgets, Idles, SinkPart, SourcePart, StagePart, StopPipeline
 from streamseg.pipeline.pipeline import Pipeline, StuckStage
 from streamseg.pipeline.reader import Reader
 from streamseg.pipeline.signals import CaughtSignals, stop_on_signals
@@ -90,6 +90,7 @@ __all__ = [
     "Channel",
     "ChannelStats",
     "Failure",
+    "Finishes",
     "Forgets",
     "Idles",
     "Ledger",

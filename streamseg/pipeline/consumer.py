@@ -13,7 +13,7 @@ from typing import Any
 
 from streamseg.metrics import Counter
 from streamseg.pipeline.output import Output
-from streamseg.pipeline.parts import Forgets, Idles, SinkPart, StagePart, StopPipeline
+from streamseg.pipeline.parts import Finishes, Forgets, Idles, SinkPart, StagePart, StopPipeline
 from streamseg.pipeline.reader import Reader
 from streamseg.pipeline.worker import OnError, Outcome, Supervisor, Worker
 
@@ -71,6 +71,7 @@ class Consumer(Worker):
             return
         if not self._rested:
             self._rest(part, supervisor)
+        self._let_go(part, supervisor, source)
         if isinstance(part, Forgets):
             part.forget(source)
         if self.output is not None:
@@ -80,6 +81,9 @@ class Consumer(Worker):
     def _rest(self, part: Any, supervisor: Supervisor) -> None:
         """Let `part` hand over what it holds."""
         self._rested = True
+
+    def _let_go(self, part: Any, supervisor: Supervisor, source: str) -> None:
+        """Let `part` hand over what it holds of a source that has ended."""
 
     def _work(self, part: Any, supervisor: Supervisor) -> Outcome:
         while self._step(part, supervisor):
@@ -130,6 +134,10 @@ class StageWorker(Consumer):
         super()._rest(part, supervisor)
         if self._can_idle:
             self._forward(part.idle, supervisor)
+
+    def _let_go(self, part: Any, supervisor: Supervisor, source: str) -> None:
+        if isinstance(part, Finishes):
+            self._forward(lambda: part.finish(source), supervisor)
 
     def _forward(self, produce: Callable[[], Iterable[Any]], supervisor: Supervisor) -> bool:
         """Put what `produce` yields, which may be lazy; False when the output is aborted."""

@@ -10,9 +10,9 @@ Tested in test_pipeline.py and test_idle.py.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-__all__ = ["Forgets", "Idles", "SinkPart", "SourcePart", "StagePart", "StopPipeline"]
+__all__ = ["Finishes", "Forgets", "Idles", "SinkPart", "SourcePart", "StagePart", "StopPipeline"]
 
 A = TypeVar("A")
 B_co = TypeVar("B_co", covariant=True)
@@ -77,6 +77,14 @@ class Idles(Protocol[B_co]):
 
     def idle(self) -> Iterable[B_co]:
         """Everything that is held. Called once after a `process` when nothing waits, and before `forget`."""
+
+
+@runtime_checkable
+class Finishes(Protocol):
+    """A stage that holds items back, whether or not more are waiting."""
+
+    def finish(self, source: str) -> Iterable[Any]:
+        """Hand over what it still holds of the source of this name, whose last item has been processed."""
 
 
 @runtime_checkable

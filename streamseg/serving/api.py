@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,18 +20,21 @@ from starlette.websockets import WebSocket
 from streamseg.errors import ConfigError, UnknownSource
 from streamseg.serving.contract import (
     KeptInstances,
+    NewRule,
     NewSource,
+    RecentEvents,
+    Rules,
     RunStatus,
     ServedRun,
     SourceStatus,
 )
-from streamseg.serving.encoding import Kind
+from streamseg.serving.encoding import Kind, message
 from streamseg.serving.exposition import CONTENT_TYPE, exposition
 from streamseg.serving.guard import COOKIE, Guard, Sessions, bears, session_of
 from streamseg.serving.hub import Hub
 from streamseg.serving.openapi import Answer, Endpoint, document, json_answer, routes_of
 from streamseg.serving.plain_page import plain_page
-from streamseg.serving.viewer import Viewer, state_message
+from streamseg.serving.viewer import Viewer
 
 __all__ = ["Api"]
 
@@ -60,6 +63,7 @@ class Api:
         self._viewers: dict[object, None] = {}
         self._known: frozenset[str] = frozenset()
         self._sessions = Sessions()
+        hub.on_events = self._tell_events
         guard = Middleware(Guard, hosts=hosts, token=token, sessions=self._sessions)
         limit = Middleware(RequestBodyLimitMiddleware, max_body_size=MOST_BODY)
         self.endpoints = self._endpoints()
@@ -77,7 +81,8 @@ class Api:
     def _endpoints(self) -> list[Endpoint]:
         """All of the API; `/api/live` is a WebSocket, which OpenAPI has no words for."""
         sources, one = "/api/sources", "/api/sources/{source_id}"
-        unknown = {404: "there is no such source"}
+        rule = "/api/rules/{kind}/{name}"
+        unknown = {404: "there is none of this name"}
         picture = {"painted": "with the overlay drawn on it"}
         jpeg, motion = "image/jpeg", f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
         changed = Answer("changed; everything of the run as it is now", model=RunStatus)
@@ -105,6 +110,15 @@ class Api:
                      problems=unknown),
             Endpoint("DELETE", one, self._remove, "Remove a source; its outputs are finished", changed,
                      problems=unknown | refused),
+            Endpoint("POST", one + "/clips", self._clip, "Keep what the camera sent around now, as a clip",
+                     changed, problems=unknown | refused),
+            Endpoint("GET", "/api/rules", self._rules, "The rules of events", Answer("now", model=Rules)),
+            Endpoint("PUT", rule, self._set_rule, "Set a rule; the others go on as they are", changed,
+                     body=NewRule, problems=unknown),
+            Endpoint("DELETE", rule, self._remove_rule, "Take a rule out; what goes on under it ends",
+                     changed, problems=unknown | refused),
+            Endpoint("GET", "/api/events", self._events, "The last events of all sources",
+                     Answer("now", model=RecentEvents)),
             Endpoint("GET", one + "/picture.jpg", self._picture, "The newest picture",
                      Answer("a JPEG", media=jpeg), queries=picture, problems=unknown),
             Endpoint("GET", one + "/stream.mjpg", self._stream, "Every picture, without JavaScript",
@@ -118,15 +132,20 @@ class Api:
         """Tell every viewer the state once a second, until cancelled."""
         while True:
             if self._viewers:
-                self._tell()
+                self._tell_state()
             await asyncio.sleep(_TICK_SECONDS)
 
-    def _tell(self) -> None:
-        status = self._now()
-        news = state_message(status.model_dump(mode="json"))
+    def _tell_state(self) -> None:
+        self._tell("state", self._now().model_dump(mode="json"))
+
+    def _tell_events(self) -> None:
+        self._tell("events", self._hub.events)
+
+    def _tell(self, key: str, news: Any) -> None:
+        made = message({key: news})
         for viewer in self._viewers:
             if isinstance(viewer, Viewer):
-                viewer.tell(news)
+                viewer.tell(key, made)
 
     def _now(self) -> RunStatus:
         status = self._run.status()
@@ -167,6 +186,12 @@ class Api:
             if source.id == wanted:
                 return source
         raise UnknownSource(wanted, self._known)
+
+    async def _rules(self, request: Request) -> Response:
+        return json_answer(self._run.rules())
+
+    async def _events(self, request: Request) -> Response:
+        return json_answer(RecentEvents(events=self._hub.events))
 
     async def _picture(self, request: Request) -> Response:
         data = self._hub.picture(self._found(request).id, _kind(request))
@@ -212,7 +237,8 @@ class Api:
         self._viewers[viewer] = None
         try:
             await socket.accept()
-            viewer.tell(state_message(self._now().model_dump(mode="json")))
+            viewer.tell("state", message({"state": self._now().model_dump(mode="json")}))
+            viewer.tell("events", message({"events": self._hub.events}))
             await viewer.serve()
         finally:
             del self._viewers[viewer]
@@ -221,7 +247,7 @@ class Api:
 
     async def _add(self, request: Request, wanted: NewSource) -> Response:
         source_id = await _done(self._run.add_source(wanted.spec))
-        self._tell()
+        self._tell_state()
         (added,) = [source for source in self._now().sources if source.id == source_id]
         return json_answer(added, 201)
 
@@ -234,12 +260,21 @@ class Api:
         self._hub.drop(source_id)
         return answer
 
+    async def _clip(self, request: Request) -> Response:
+        return await self._changed(self._run.clip(self._found(request).id))
+
     async def _set_thresholds(self, request: Request, wanted: KeptInstances) -> Response:
         return await self._changed(self._run.set_thresholds(wanted))
 
+    async def _set_rule(self, request: Request, wanted: NewRule) -> Response:
+        return await self._changed(self._run.set_rule(*_rule_of(request), wanted))
+
+    async def _remove_rule(self, request: Request) -> Response:
+        return await self._changed(self._run.remove_rule(*_rule_of(request)))
+
     async def _changed(self, change: Future[None]) -> Response:
         await _done(change)
-        self._tell()
+        self._tell_state()
         return json_answer(self._now())
 
     # -- the page ----------------------------------------------------------------------------------
@@ -287,6 +322,10 @@ class _Bell:
 
     def wake(self) -> None:
         self.event.set()
+
+
+def _rule_of(request: Request) -> tuple[str, str]:
+    return request.path_params["kind"], request.path_params["name"]
 
 
 def _kind(request: Request) -> Kind:

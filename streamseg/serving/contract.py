@@ -11,7 +11,7 @@ from typing import Annotated, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from streamseg.source_state import SourceReason, StateName
 from streamseg.structures import Result
@@ -19,9 +19,12 @@ from streamseg.structures import Result
 __all__ = [
     "AgeQuantiles",
     "KeptInstances",
+    "NewRule",
     "NewSource",
     "Problem",
+    "RecentEvents",
     "ResultView",
+    "Rules",
     "RunStatus",
     "ServedRun",
     "SourceStatus",
@@ -62,7 +65,7 @@ class SourceStatus(_Model):
     age: AgeQuantiles
     reconnects: int
     silent_seconds: float
-    """Since the last frame came out, or since the source was added."""
+    """Since the last frame that the engine has seen came out, or since the source was added."""
 
 
 class KeptInstances(_Model):
@@ -87,6 +90,11 @@ class RunStatus(_Model):
     classes: tuple[str, ...]
     """What the engine knows."""
     thresholds: KeptInstances
+    rung: int
+    """Of the ladder that keeps `max_age_s` (docs/latency.md). 0: every frame is inferred; 1: every second;
+    2: the engine works beside what is shown."""
+    rules: dict[str, tuple[str, ...]]
+    """Names of the rules of events, by kind."""
     sources: tuple[SourceStatus, ...]
     notice: str | None
     """What last went wrong with the configuration file, if anything did."""
@@ -100,6 +108,19 @@ class RunStatus(_Model):
 class NewSource(_Model):
     spec: Annotated[str, Field(min_length=1, max_length=4096)]
     """An rtsp(s):// or http(s):// address, a file in an allowed folder, or `synthetic`."""
+
+
+class Rules(RootModel[dict[str, Any]]):
+    """The rules of events as a configuration has them under `events`; what is as usual is left out."""
+
+
+class NewRule(RootModel[dict[str, Any]]):
+    """One rule as a configuration has it: `{"polygon": [[0, 0], [1, 0], [1, 1]], "classes": ["person"]}`."""
+
+
+class RecentEvents(_Model):
+    events: tuple[dict[str, Any], ...]
+    """CloudEvents by the schema of docs/events.md, the newest first."""
 
 
 class Problem(_Model):
@@ -123,14 +144,28 @@ class ServedRun(Protocol):
 
     def remove_source(self, source_id: str) -> Future[None]: ...
 
+    def clip(self, source_id: str) -> Future[None]:
+        """Done when the clip is ordered."""
+
     def set_thresholds(self, thresholds: KeptInstances) -> Future[None]: ...
+
+    def rules(self) -> Rules: ...
+
+    def set_rule(self, kind: str, name: str, rule: NewRule) -> Future[None]:
+        """Of `zones`, `lines` … ; one of that name is replaced."""
+
+    def remove_rule(self, kind: str, name: str) -> Future[None]: ...
 
 
 class ResultView(Protocol):
     """How results are told and shown; for one thread."""
 
     def describe(self, result: Result) -> Mapping[str, Any]:
-        """The line of docs/jsonl.md, with `colours`: `#rrggbb` for each instance."""
+        """The line of docs/jsonl.md, with `colours`: `#rrggbb` for each instance, and `marks`: zones and
+        lines with `name`, `points` in frame pixels, `line`, `text` and `active`."""
+
+    def events(self, result: Result) -> tuple[dict[str, Any], ...]:
+        """Its events as CloudEvents, in order."""
 
     def paint(self, result: Result) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 BGR, the frame with the overlay."""

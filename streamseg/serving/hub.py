@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from streamseg.serving.contract import ResultView
 from streamseg.serving.encoding import Encoder, Kind
@@ -20,6 +20,7 @@ from streamseg.structures import Result
 
 __all__ = ["Encoded", "Hub", "Listener"]
 
+MOST_EVENTS = 50
 _STALE_SECONDS = 0.5
 """What is older than the newest by so much is not sent any more. A source from which nothing came for so long
 is encoded by the loop: the pipeline's thread will not."""
@@ -54,11 +55,17 @@ class Hub:
     """Between the pipeline's page sink and the viewers."""
 
     def __init__(self, make_view: Callable[[], ResultView]) -> None:
-        """`make_view` is called twice, once for each thread that encodes."""
+        """`make_view` is called once for each thread that uses it."""
         self._slots: dict[str, _Slot] = {}
         self._in_pipeline = Encoder(make_view())
         self._in_loop = Encoder(make_view())
+        self._hearing = make_view()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.events: tuple[dict[str, Any], ...] = ()
+        """The last ones of all sources, the newest first; CloudEvents."""
+        self.on_events: Callable[[], None] = lambda: None
+        """Called in the loop when there are others."""
+        self._telling = False
         self.encodings = 0
         """How often something was encoded."""
 
@@ -72,6 +79,14 @@ class Hub:
         if slot.wanted:
             self._encode(self._in_pipeline, slot, number, result)
             self._announce(result.frame.source_id, slot)
+
+    def hear(self, result: Result) -> None:
+        """Keep its events, also of a frame that no viewer gets. For the thread in which events are made."""
+        self.events = (*reversed(self._hearing.events(result)), *self.events)[:MOST_EVENTS]
+        if self._loop is not None and not self._telling:
+            self._telling = True
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._told)
 
     def forget(self, source_id: str) -> None:
         """The source has ended; its last picture stays."""
@@ -98,6 +113,10 @@ class Hub:
     def bind(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Announce in this loop from now on; None: nobody is there to hear."""
         self._loop = loop
+
+    def _told(self) -> None:
+        self._telling = False
+        self.on_events()
 
     def _wake(self, source_id: str) -> None:
         slot = self._slots.get(source_id)

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from streamseg.errors import StreamsegError, UnknownSource
+from streamseg.errors import NotThere, StreamsegError
 from streamseg.serving.contract import Problem
 
 __all__ = ["Answer", "Endpoint", "document", "routes_of"]
@@ -61,7 +61,7 @@ def _checked(endpoint: Endpoint) -> Handler:
             if endpoint.body is None:
                 return await endpoint.handler(request)
             return await endpoint.handler(request, _parsed(endpoint.body, await request.body()))
-        except UnknownSource as error:
+        except NotThere as error:
             return JSONResponse({"error": str(error)}, 404)
         except StreamsegError as error:
             return JSONResponse({"error": str(error)}, 422)

@@ -1,8 +1,8 @@
 """One WebSocket viewer: gets the newest of each thing it watches, as fast as it takes it and no faster.
 
-Every message is numbered and the viewer acknowledges it when it is drawn. Of one key (a source, or `state`)
-at most two are under way, so that neither the network's buffers nor the browser's queue fill with old
-pictures. Tested in tests/serving/test_live.py.
+Every message is numbered and the viewer acknowledges it when it is drawn. Of one key (a source, `state`,
+`events`) at most two are under way, so that neither the network's buffers nor the browser's queue fill with
+old pictures. Tested in tests/serving/test_live.py.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from streamseg.serving.encoding import message
 from streamseg.serving.hub import Hub
 
-__all__ = ["Viewer", "state_message"]
+__all__ = ["Viewer"]
 
 UNDER_WAY = 2
 """Of one key: one on the wire while another is drawn."""
@@ -46,8 +45,8 @@ class Viewer:
         self._hub = hub
         self._known = known
         self._feeds: dict[str, _Feed] = {}
-        self._state_feed = _Feed()
-        self._state: tuple[int, bytes] = (0, b"")
+        self._news: dict[str, tuple[int, bytes]] = {}
+        self._news_feeds: dict[str, _Feed] = {}
         self._under_way: dict[int, tuple[_Feed, int]] = {}
         self._number = 0
         self._bell = asyncio.Event()
@@ -56,9 +55,11 @@ class Viewer:
         """There may be something to send."""
         self._bell.set()
 
-    def tell(self, state: bytes) -> None:
-        """The newest state, in the place of one that was not sent yet."""
-        self._state = self._state[0] + 1, state
+    def tell(self, key: str, news: bytes) -> None:
+        """The newest message of a key, such as `state`, in the place of one that was not sent yet."""
+        number, _ = self._news.get(key, (0, b""))
+        self._news[key] = number + 1, news
+        self._news_feeds.setdefault(key, _Feed())
         for source_id in [one for one in self._feeds if not self._known(one)]:
             self._unwatch(source_id)
         self.wake()
@@ -94,9 +95,11 @@ class Viewer:
 
     def _due(self) -> Iterator[tuple[_Feed, bytes]]:
         """One of each key that has news and room, looked up when its turn comes."""
-        if self._state[0] > self._state_feed.sent and self._state_feed.under_way < UNDER_WAY:
-            self._state_feed.sent = self._state[0]
-            yield self._state_feed, self._state[1]
+        for key, feed in list(self._news_feeds.items()):
+            number, data = self._news[key]
+            if number > feed.sent and feed.under_way < UNDER_WAY:
+                feed.sent = number
+                yield feed, data
         for source_id, feed in list(self._feeds.items()):
             if feed.under_way >= UNDER_WAY or self._is_full():
                 continue
@@ -149,8 +152,3 @@ def _order(text: str) -> dict[str, Any]:
         case {"watch": list(ids), **rest} if not rest and all(isinstance(one, str) for one in ids):
             return order  # type: ignore[no-any-return]
     raise ValueError("not an order")
-
-
-def state_message(state: dict[str, Any]) -> bytes:
-    """What `tell` wants."""
-    return message({"state": state})

@@ -14,11 +14,11 @@ _WIDE = 1
 """In the 32-bit size field: a 64-bit size follows."""
 
 
-def cut_to_whole_fragments(path: Path) -> None:
+def cut_to_whole_fragments(path: Path) -> int:
     """Cut a fragmented mp4 whose writing broke off to the end of its last whole fragment.
 
     Players get over half a frame at the end of a file; strict readers call the whole file damaged.
-    A file without a whole fragment is left as it is. Raises OSError.
+    A file without a whole fragment is left as it is. Gives their number. Raises OSError.
     """
     with path.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
@@ -37,3 +37,4 @@ def cut_to_whole_fragments(path: Path) -> None:
             whole_fragments += header[4:8] == b"mdat"
         if whole_fragments:
             file.truncate(keep)
+    return whole_fragments

@@ -10,7 +10,7 @@ from typing import Any
 
 from streamseg.errors import SinkError
 from streamseg.sinks.line_file import LineFile
-from streamseg.structures import STAGES, Result
+from streamseg.structures import STAGES, Redaction, Result
 
 __all__ = ["SCHEMA_VERSION", "JsonlSink", "iso_utc", "record"]
 
@@ -83,6 +83,17 @@ def record(result: Result, wall_minus_monotonic_ns: int) -> dict[str, Any]:
         "recent_age_ms": [round(quantile, 1) for quantile in recent] if recent else None,
         "coasted": result.coasted,
         "instances": _instances(result),
+        **({"redaction": _redaction(result.redaction)} if result.redaction else {}),
+    }
+
+
+def _redaction(what: Redaction) -> dict[str, Any]:
+    """How much was covered; nothing of where."""
+    return {
+        "covered": dict(what.covered),
+        "remembered": what.remembered,
+        "revealed": list(what.revealed),
+        "filled": what.filled,
     }
 
 

@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from streamseg.addresses import shown
 from streamseg.engine_contract import AnyPrecision, AnyRuntime
 from streamseg.errors import ConfigError
 from streamseg.events.config import EventsConfig
 from streamseg.overlay.effect_spec import EffectSpec, parse_effect
+from streamseg.redaction.config import RedactConfig
 from streamseg.settings import Section, load_section
 from streamseg.sinks.alpha_video_sink import ALPHA_ENDINGS
 
@@ -21,6 +23,7 @@ __all__ = [
     "EngineConfig",
     "OutputConfig",
     "OverlayConfig",
+    "RecordingConfig",
     "RunConfig",
     "ServeConfig",
     "TrackConfig",
@@ -78,6 +81,8 @@ class CameraConfig(Section):
     """Width and height to ask of a webcam."""
     fps: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Frame rate to ask of a webcam; nominal rate of a folder of images."""
+    main: Name | None = None
+    """Address of the camera's main stream, which is recorded in place of the source, its sub-stream."""
 
 
 class CaptureConfig(CameraConfig):
@@ -129,20 +134,51 @@ class OverlayConfig(Section):
 
 
 class OutputConfig(Section):
-    video: Name | None = None
-    """.mp4 or .mkv, annotated."""
+    video: tuple[Name, ...] = ()
+    """Annotated: .mp4, .mkv, .m3u8 (HLS), `rtsp://…`; one, or a list."""
     jsonl: Name | None = None
     """JSON Lines, one line per frame; `-` is standard output."""
     events: Name | None = None
     """JSON Lines, one CloudEvent for each thing that the rules see; `-` is standard output."""
     publish: tuple[Name, ...] = ()
-    """Addresses that get every event: `https://…`, `mqtt://broker/prefix`."""
+    """Addresses that get every event: `https://…`, `mqtt://broker/prefix`, `kafka://broker/topic`."""
+    record: Name | None = None
+    """A record, of which pictures, events and reports can be made later without an engine."""
+    traces: Name | None = None
+    """`http://HOST:4318` of an OpenTelemetry collector."""
+    trace_share: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """Of the frames, those of which a trace is sent."""
     images: Name | None = None
     """Folder for annotated images."""
     show: bool = False
     """A window."""
+    audit: Name | None = None
+    """File for a hash-chained account of the redaction: what was covered, revealed and filled, when."""
     summary: Name | None = None
     """JSON file for the end-of-run summary; `-` is standard output."""
+
+    @field_validator("video", mode="before")
+    @classmethod
+    def _one_is_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+class RecordingConfig(Section):
+    """Streams as the cameras encoded them: nothing is drawn on them, and nothing is encoded."""
+
+    segments: Name | None = None
+    """Folder for everything, as `SOURCE/2026-11-21T22-40-15.250Z.mp4`."""
+    segment_s: Seconds = 60.0
+    """Length of a file; it ends with the first key picture after so long."""
+    clips: Name | None = None
+    """Folder for a clip of each event, as `SOURCE/TIME_EVENT.mp4`, and of clips that are asked for."""
+    before_s: Annotated[float, Field(ge=0, le=60)] = 5.0
+    """A clip begins so long before its moment, and with the key picture before that."""
+    after_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+    keep_days: Annotated[float, Field(gt=0)] | None = None
+    """Older files are removed, of segments and of clips."""
+    keep_gb: Annotated[float, Field(gt=0)] | None = None
+    """Of segments, and of clips, the oldest are removed until the rest is no more; 1 GB is 10^9 bytes."""
 
 
 class ServeConfig(Section):
@@ -178,13 +214,16 @@ class RunConfig(Section):
     `auto` is `oldest` for live sources and `never` for files."""
     max_age_s: Seconds | None = None
     """Of live sources: no result older than this reaches an output. Where too much is lost, every second
-    frame goes past the engine, its masks moved by the tracker."""
+    frame, or every one, goes past the engine, its masks moved by the tracker."""
     capture: CaptureConfig = CaptureConfig()
     track: TrackConfig = TrackConfig()
     overlay: OverlayConfig = OverlayConfig()
     events: EventsConfig | None = None
     """Zones, lines and other rules."""
+    redact: RedactConfig | None = None
+    """What must not be seen, covered before anything goes out."""
     output: OutputConfig = OutputConfig()
+    recording: RecordingConfig = RecordingConfig()
     serve: ServeConfig = ServeConfig()
 
     @field_validator("sources", "classes", mode="before")
@@ -204,14 +243,53 @@ class RunConfig(Section):
             raise ValueError("events need tracks: leave track.enabled on")
         return self
 
+    @property
+    def copies_packets(self) -> bool:
+        """Whether pictures leave the run that nothing was drawn on: as the camera encoded them."""
+        return bool(self.recording.segments or self.recording.clips)
+
+    @model_validator(mode="after")
+    def _main_streams_are_recorded(self) -> RunConfig:
+        if self.capture.main and len(self.sources) > 1:
+            raise ValueError("capture.main: of which camera? put it under capture.per_source.NAME")
+        cameras = [self.capture, *self.capture.per_source.values()]
+        if any(camera.main for camera in cameras) and not self.copies_packets:
+            raise ValueError(
+                "a main stream is there to be recorded: name recording.segments or recording.clips"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _redaction_can_be_had(self) -> RunConfig:
+        """Refuses what cannot be made safe beside it."""
+        asked = self.redact
+        if asked is None:
+            if self.output.audit:
+                raise ValueError("output.audit needs redact.classes, such as --redact person")
+            return self
+        if asked.reveal and (len(self.sources) != 1 or self.serve.address):
+            raise ValueError("redact.reveal: ids are counted in each source; name one, and no live page")
+        if asked.reveal and not self.track.enabled:
+            raise ValueError("redact.reveal needs tracks: leave track.enabled on")
+        if self.max_age_s is not None:
+            raise ValueError("max_age_s: redaction holds frames back, and lets none past the engine")
+        if self.copies_packets:
+            raise ValueError("recording: keeps the camera's own pictures, uncovered; or redact nothing")
+        for spec in self.overlay.effect_specs:
+            if both := sorted(spec.classes & set(asked.classes)):
+                raise ValueError(f"effect {spec.kind}:{both[0]}: {both[0]} is redacted; leave it out")
+        return self
+
     @model_validator(mode="after")
     def _cut_outs_have_a_place(self) -> RunConfig:
-        video, alpha = self.output.video, self.overlay.has_alpha
-        if video and (Path(video).suffix.lower() in ALPHA_ENDINGS) != alpha:
-            raise ValueError(
-                f"-o {video}: the effect cutout needs {' or '.join(ALPHA_ENDINGS)}, which have alpha, "
-                "and these need the effect; images are png with it"
-            )
+        alpha = self.overlay.has_alpha
+        for video in self.output.video:
+            if (Path(video).suffix.lower() in ALPHA_ENDINGS) != alpha:
+                known = " or ".join(ALPHA_ENDINGS)
+                raise ValueError(
+                    f"-o {shown(video)}: the effect cutout needs {known}, which have alpha, "
+                    "and these need the effect; images are png with it"
+                )
         if alpha and self.output.show:
             raise ValueError("a window shows no alpha: use an effect cutout with -o out.mov or --images")
         return self

@@ -6,13 +6,13 @@ Tested in tests/serving/test_config_file.py.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from streamseg.errors import ConfigError
 from streamseg.files import write_bytes, write_failure
-from streamseg.settings import text_with_values
+from streamseg.settings import Keys, text_with_values
 from streamseg.streaming.config import RunConfig, load_config
 
 __all__ = ["ConfigFile"]
@@ -47,20 +47,19 @@ class ConfigFile:
             return None  # an editor is putting another in its place
         return status.st_ino, status.st_mtime_ns, status.st_size, status.st_ctime_ns
 
-    def write(self, config: RunConfig, keys: Sequence[str]) -> bool:
-        """Put the values that `config` has of `keys` into the file, leaving the rest as it is written.
+    def write(self, values: Mapping[Keys, Any]) -> bool:
+        """Put values into the file, leaving the rest as it is written.
 
         False where there is no file, or flags have the last word. The file is replaced whole or not at all.
         Raises ConfigError or SinkError.
         """
-        mine = [key for key in keys if key not in self._flags]
+        mine = {keys: value for keys, value in values.items() if keys[0] not in self._flags}
         if self.path is None or not mine:
             return False
         path = Path(self.path)
-        meant = config.model_dump(mode="json")
         try:
             before = path.read_bytes()
-            after = text_with_values(before.decode("utf-8"), {key: meant[key] for key in mine}).encode()
+            after = text_with_values(before.decode("utf-8"), mine).encode()
             if after != before:
                 write_bytes(path, after)
         except OSError as error:

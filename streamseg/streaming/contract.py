@@ -15,8 +15,9 @@ __all__ = ["LatencyContract"]
 class LatencyContract:
     """What becomes of each frame before the engine; for the thread of the engine's stage.
 
-    A frame older than `max_age_s` is dropped, and counted in its source's meter as `too_old`. While the
-    ladder is down, every second frame of each source goes past the engine, its masks moved by the tracker.
+    A frame older than `max_age_s` is dropped, and counted in its source's meter as `too_old`. On the ladder's
+    second rung every second frame of each source goes past the engine, its masks moved by the tracker; on the
+    last one all do, by another way (`Outrun`), and what comes here is for the tracker alone, however old.
     Frames that never came, as a newer one took their place, are told by the gaps in the indexes.
     """
 
@@ -30,11 +31,12 @@ class LatencyContract:
     ) -> None:
         """Both by the id of the source. `late`: how many of its results were dropped for their age behind the
         engine so far. `coasts`: whether there is a tracker to move masks; without, the ladder is not used."""
-        self.ladder = Ladder(lambda: now_ns() / 1e9)
+        self.ladder = Ladder(max_age_s, lambda: now_ns() / 1e9)
         self._max_age_s = max_age_s
         self._meter_of = meters
         self._late = late
-        self._coasts = coasts
+        self.coasts = coasts
+        """Whether there is a tracker to move masks."""
         self._now_ns = now_ns
         self._last_index: dict[str, int] = {}
         self._late_before: dict[str, int] = {}
@@ -46,13 +48,14 @@ class LatencyContract:
         asked: set[str] = set()
         for frame in frames:
             source_id = frame.source_id
-            too_old = self._now_ns() - frame.captured_ns > self._max_age_s * 1e9
+            outrun = self.coasts and self.ladder.rung == 2
+            too_old = not outrun and self._now_ns() - frame.captured_ns > self._max_age_s * 1e9
             self._note(frame, too_old)
             if too_old:
                 self._meter_of(source_id).too_old.add()
             elif (
-                self._coasts
-                and self.ladder.halved
+                self.coasts
+                and self.ladder.rung == 1
                 and self._inferred.get(source_id)
                 and source_id not in asked
             ):

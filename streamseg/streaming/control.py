@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
-from streamseg.addresses import source_id_beside
+from streamseg.addresses import source_id_beside, source_ids
 from streamseg.capture.open import is_live, open_source
-from streamseg.errors import ConfigError, StreamsegError, UnknownSource
+from streamseg.errors import ConfigError, StreamsegError, UnknownRule, UnknownSource
+from streamseg.events.config import RULE_KINDS, check_sources
 from streamseg.pipeline.side_thread import SideThread
 from streamseg.serving.admission import admitted, with_kept_secret
-from streamseg.serving.contract import KeptInstances, RunStatus
+from streamseg.serving.contract import KeptInstances, NewRule, Rules, RunStatus
+from streamseg.settings import Section, checked
 from streamseg.streaming.config import RunConfig
 from streamseg.streaming.config_file import ConfigFile
 from streamseg.streaming.job import Job
@@ -31,7 +31,7 @@ __all__ = ["Control"]
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 """How often to look whether the file was edited."""
-_CHANGEABLE = ("sources", "score", "double_iou", "classes")
+_CHANGEABLE = ("sources", "score", "double_iou", "classes", "events")
 
 ValueT = TypeVar("ValueT")
 
@@ -66,8 +66,21 @@ class Control:
     def remove_source(self, source_id: str) -> Future[None]:
         return self._ordered(lambda: self._remove(source_id))
 
+    def clip(self, source_id: str) -> Future[None]:
+        return self._ordered(lambda: self._job.clip(source_id))
+
     def set_thresholds(self, thresholds: KeptInstances) -> Future[None]:
         return self._ordered(lambda: self._choose(thresholds))
+
+    def rules(self) -> Rules:
+        events = self._job.config.events
+        return Rules(_plain(events) if events else {})
+
+    def set_rule(self, kind: str, name: str, rule: NewRule) -> Future[None]:
+        return self._ordered(lambda: self._rule(kind, name, rule.root))
+
+    def remove_rule(self, kind: str, name: str) -> Future[None]:
+        return self._ordered(lambda: self._rule(kind, name, None))
 
     def _ordered(self, work: Callable[[], ValueT]) -> Future[ValueT]:
         future: Future[ValueT] = Future()
@@ -114,12 +127,15 @@ class Control:
         return admitted(spec, self._job.config.serve.folders)
 
     def _specs(self) -> list[str]:
-        return [stream.spec for stream in self._job.streams.values()]
+        return list(self._spec_by_id().values())
+
+    def _spec_by_id(self) -> dict[str, str]:
+        return {source_id: stream.spec for source_id, stream in self._job.streams.items()}
 
     def _add(self, spec: str) -> str:
         with ExitStack() as undo:
             source_id = self._added(spec, undo)
-            self._save(undo, sources=self._specs())
+            self._save_sources()
             undo.pop_all()
         return source_id
 
@@ -129,18 +145,21 @@ class Control:
         if wanted == old:
             return
         wanted = self._admitted(wanted)
+        self._check_rules({**self._spec_by_id(), source_id: wanted})
         with ExitStack() as undo:
             order = list(self._job.streams)
             self._removed(source_id, undo)
             self._added(wanted, undo, source_id)
             self._job.arrange(order)
-            self._save(undo, sources=self._specs())
+            self._save_sources()
             undo.pop_all()
 
     def _remove(self, source_id: str) -> None:
+        self._spec_of(source_id)
+        self._check_rules({i: spec for i, spec in self._spec_by_id().items() if i != source_id})
         with ExitStack() as undo:
             self._removed(source_id, undo)
-            self._save(undo, sources=self._specs())
+            self._save_sources()
             undo.pop_all()
 
     def _choose(self, thresholds: KeptInstances) -> None:
@@ -149,7 +168,23 @@ class Control:
             asked["classes"] = asked["classes"] or None
         with ExitStack() as undo:
             self._chosen(asked, undo)
-            self._save(undo, **asked)
+            self._file.write({(key,): value for key, value in asked.items()})
+            undo.pop_all()
+
+    def _rule(self, kind: str, name: str, rule: dict[str, Any] | None) -> None:
+        """Set a rule, or take it out. What cannot be written is undone."""
+        events = self._job.config.events
+        every = events.model_dump() if events else {one: {} for one in RULE_KINDS}
+        if kind not in RULE_KINDS:
+            raise UnknownRule(f"{kind}/{name}", [f"{one}/NAME" for one in RULE_KINDS])
+        if rule is not None:
+            every[kind][name] = rule
+        elif every[kind].pop(name, None) is None:
+            raise UnknownRule(name, every[kind])
+        with ExitStack() as undo:
+            self._chosen({"events": every}, undo)
+            set_to = getattr(self._job.config.events, kind).get(name)
+            self._file.write({("events", kind, name): _plain(set_to) if set_to else None})
             undo.pop_all()
 
     def _follow(self, wanted: RunConfig) -> None:
@@ -160,13 +195,15 @@ class Control:
             if getattr(wanted, key) != getattr(config, key):
                 raise ConfigError(f"{key} cannot change while it runs; restart to use it")
         with ExitStack() as undo:
+            # First what is refused at once: a mistake in a rule must not cost a camera its connection.
+            chosen = {key: getattr(wanted, key) for key in _CHANGEABLE[1:]}
+            self._chosen(chosen, undo, source_ids(wanted.sources))
             left = list(wanted.sources)
             gone = [i for i, stream in self._job.streams.items() if not _taken(stream.spec, left)]
             for spec in left:
                 self._added(spec, undo)
             for source_id in gone:
                 self._removed(source_id, undo)
-            self._chosen({key: getattr(wanted, key) for key in _CHANGEABLE[1:]}, undo)
             undo.pop_all()
 
     # -- steps, each with its way back -------------------------------------------------------------
@@ -196,22 +233,28 @@ class Control:
             raise UnknownSource(source_id, self._job.streams)
         return stream.spec
 
-    def _chosen(self, values: dict[str, Any], undo: ExitStack) -> None:
+    def _chosen(self, values: dict[str, Any], undo: ExitStack, known: Sequence[str] = ()) -> None:
+        """`known`: the ids that rules may name; those of the run when left out."""
         before = self._job.config
-        self._job.choose(_changed(before, values))
+        config = checked(RunConfig, {**before.model_dump(), **values})
+        if config.events and config.events != before.events:
+            check_sources(config.events, list(known or self._job.streams))
+        self._job.choose(config)
         undo.callback(self._job.choose, before)
 
-    def _save(self, undo: ExitStack, **values: Any) -> None:
-        """Write what has changed; a file that cannot be written undoes it all."""
-        self._file.write(_changed(self._job.config, values), list(values))
+    def _check_rules(self, specs: Mapping[str, str]) -> None:
+        """Raise ConfigError where the file, with these sources in it, would be refused at the next start."""
+        events = self._job.config.events
+        if events and self._file.path:
+            check_sources(events, source_ids(list(specs.values())))
+
+    def _save_sources(self) -> None:
+        self._file.write({("sources",): self._specs()})
 
 
-def _changed(config: RunConfig, values: dict[str, Any]) -> RunConfig:
-    try:
-        return RunConfig.model_validate({**config.model_dump(), **values})
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise ConfigError(f"{first['loc'][0]}: {first['msg']}") from None
+def _plain(section: Section) -> dict[str, Any]:
+    """What of it differs from the defaults, as JSON has it."""
+    return section.model_dump(mode="json", exclude_defaults=True)
 
 
 def _taken(spec: str, left: list[str]) -> bool:

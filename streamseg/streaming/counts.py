@@ -25,7 +25,10 @@ def counts_of(job: Job, source_id: str, links: Links) -> dict[str, int]:
     part = min(rendered, key=lambda name: meters[name].written.value)
     delivered = meters[part].written.value
     behind = [*links(f"render {source_id}").values(), links(part)[f"render {source_id} → {part}"]]
-    overrun = mailbox.overrun + sum(stats.overrun for stats in behind)
+    # What was replaced before the engine, or overtaken behind it, but had gone on by itself, is not lost.
+    meter = job.streams[source_id].meter
+    mailed = max(0, mailbox.overrun + meter.overtaken.value - meter.outrun.value)
+    overrun = mailed + sum(stats.overrun for stats in behind)
     too_old = job.streams[source_id].meter.too_old.value + meters[part].too_old.value
     return {
         "captured": mailbox.offered,

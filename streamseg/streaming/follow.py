@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from streamseg.events import EventsConfig, Watch
 from streamseg.events.marks import marks_of
 from streamseg.streaming.coast import Coast
-from streamseg.structures import Result, Segmented, Tracks
+from streamseg.streaming.outrun import Outrun
+from streamseg.structures import Frame, Instances, Result, Segmented, Stamps, Tracks
 from streamseg.tracking.config import TrackerConfig
 from streamseg.tracking.tracker import Tracker
 
@@ -33,10 +34,13 @@ class Follow:
         admit: Callable[[str], bool] = lambda _: True,
         note: Callable[[str, Tracker], None] = lambda _, tracker: None,
         events: EventsConfig | None = None,
+        tell: Callable[[Result], None] = lambda _: None,
+        outrun: Outrun | None = None,
     ) -> None:
         """`config` None: no ids. `fps_of`: the nominal rate of a source, if known, by its id. `admit`, asked
         for each frame by its source's id, says if it is still wanted; `note` is then told its tracker.
-        `events` are the rules."""
+        `events` are the rules; `tell` is called with each result that has events. `outrun`: frames may come
+        past the engine."""
         self._class_names = class_names
         self._config = config
         self._fps_of = fps_of
@@ -44,16 +48,21 @@ class Follow:
         self._note = note
         self._trackers: dict[str, Tracker] = {}
         self._events = events
-        self._watches: dict[str, Watch] = {}
+        self._tell = tell
+        self._outrun = outrun
+        self._watches: dict[str, tuple[EventsConfig | None, Watch]] = {}
         self._coast = Coast()
 
-    def use(self, config: TrackerConfig | None) -> None:
-        """From the next frame on; tracks of what scores enough go on. From any thread."""
+    def use(self, config: TrackerConfig | None, events: EventsConfig | None) -> None:
+        """From the next frame on; tracks of what scores enough, and rules that stay as they are, go on. From
+        any thread."""
         self._config = config
+        self._events = events
 
-    def process(self, items: list[Segmented]) -> Iterable[Result]:
-        for item in items:
-            if not self._admit(item.frame.source_id):
+    def process(self, items: Sequence[Segmented | Frame]) -> Iterable[Result]:
+        for came in items:
+            item = self._to_show(came)
+            if item is None or not self._admit(item.frame.source_id):
                 continue
             kept, tracks = self._followed(item)
             stamps = replace(item.stamps, track=time.monotonic_ns())
@@ -66,17 +75,37 @@ class Follow:
                 stuff=kept.stuff,
                 coasted=item.coasted,
             )
-            yield self._watched(result, self._events) if self._events else result
+            watched = self._watched(result)
+            if watched.events:
+                self._tell(watched)
+            yield watched
 
-    def _watched(self, result: Result, rules: EventsConfig) -> Result:
+    def _to_show(self, came: Segmented | Frame) -> Segmented | None:
+        """What goes on; from a frame that has gone on, or is older, the tracker learns and that is all."""
+        if isinstance(came, Frame):
+            if self._outrun is None or not self._outrun.takes(came):
+                return None
+            stamps = Stamps(segment=time.monotonic_ns())
+            return Segmented(came, Instances.empty(came.size_hw), stamps=stamps, coasted=True)
+        if self._outrun and self._outrun.is_late(came.frame):
+            if not came.coasted:
+                self._followed(came)
+            return None
+        return came
+
+    def _watched(self, result: Result) -> Result:
         """With what the rules made of it."""
-        frame = result.frame
-        if frame.source_id not in self._watches:
+        frame, rules = result.frame, self._events
+        used, watch = self._watches.get(frame.source_id, (None, None))
+        if watch is None:
+            if rules is None:
+                return result
             # Of a camera, media time and tracks begin anew with each run, and ids of events must not.
             life = "" if frame.utc_ns is None else str(frame.utc_ns)
-            self._watches[frame.source_id] = Watch(rules, frame.source_id, self._class_names, life)
-        watch = self._watches[frame.source_id]
-        events = watch.update(frame, result.instances, result.tracks)
+            used, watch = rules, Watch(rules, frame.source_id, self._class_names, life)
+        ended = () if used is rules else watch.change(rules or EventsConfig(), frame)
+        self._watches[frame.source_id] = rules, watch
+        events = (*ended, *watch.update(frame, result.instances, result.tracks))
         return replace(result, events=events, marks=marks_of(watch.config, watch.state, frame.size_hw))
 
     def _followed(self, item: Segmented) -> tuple[Segmented, Tracks]:
@@ -128,6 +157,8 @@ class Follow:
         self._trackers.pop(source, None)
         self._watches.pop(source, None)
         self._coast.forget(source)
+        if self._outrun:
+            self._outrun.forget(source)
 
     def close(self) -> None:
         self._trackers.clear()

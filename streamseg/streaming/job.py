@@ -13,41 +13,41 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
-from streamseg.capture.open import is_live, open_source
-from streamseg.capture.source import Source
+from streamseg.capture.open import is_live
 from streamseg.engine_contract import Engine, EngineInfo
-from streamseg.errors import ConfigError, SourceError, UnknownSource
+from streamseg.errors import ConfigError, UnknownSource
+from streamseg.events.config import check_classes
 from streamseg.pipeline.channel import Policy
 from streamseg.pipeline.output import Output, Tap
 from streamseg.pipeline.parts import SinkPart
 from streamseg.pipeline.pipeline import Pipeline
 from streamseg.pipeline.signals import stop_on_signals
 from streamseg.pipeline.worker import OnError
+from streamseg.redaction.audit_sink import AuditSink
 from streamseg.segmenter import Segmenter
 from streamseg.sinks.base import Sink, close_all, misses_nothing
 from streamseg.source_state import SourceState
+from streamseg.streaming import depths
 from streamseg.streaming.choice import choice_of, tracker_config
 from streamseg.streaming.config import RunConfig
 from streamseg.streaming.deliver import DRAIN_SECONDS, Deliver
 from streamseg.streaming.follow import Follow
-from streamseg.streaming.limited import Limited
 from streamseg.streaming.meter import SinkMeter, SourceMeter
+from streamseg.streaming.openings import Openings
 from streamseg.streaming.outputs import written_paths
+from streamseg.streaming.outrun import Outrun
+from streamseg.streaming.recording import Recording, clip_of
+from streamseg.streaming.redact import TrackStage, letting_of
 from streamseg.streaming.render import Render, painter_of
 from streamseg.streaming.segment import Segment
-from streamseg.streaming.stream import Companion, Stream, check_names, contract_of, options_of
+from streamseg.streaming.stream import Companion, Stream, check_names, contract_of
 from streamseg.structures import Frame, Result
 from streamseg.tracking.tracker import Tracker
 
 __all__ = ["Job"]
 
-LIVE_DEPTH = 1  # behind the mailbox of a live source a queue would only add age
-# Where results are moved past the engine, two come at once: what was moved right behind what was found.
-COASTED_DEPTH = 2
-LIVE_SINK_DEPTH = 4  # frames that a sink may fall behind for a moment without losing one
-FILE_DEPTH = 2
-SURE_DEPTH = 8  # of a sink that must miss nothing; when it is full, its source waits
 PAGE = "page"  # the part that viewers see through; no output, so what it skips is not counted as lost
 LOOP = "results"  # the part that is the caller's own loop, if there is one
 LEAVING_SECONDS = 15.0  # for a source that is removed, to hand over what it captured
@@ -69,6 +69,7 @@ class Job:
         batch: int = 1,
         page: Callable[[], SinkPart[Result]] | None = None,
         shared: Sequence[Sink] = (),
+        recording: Recording | None = None,
     ) -> None:
         """`sinks` by source id, in the order of `config.sources`; the engine's thread calls `open_engine`.
         `batch`: how many waiting frames, of one source or several, the engine gains by taking at once.
@@ -76,14 +77,15 @@ class Job:
         self.config = config
         self.info = info
         self.streams: dict[str, Stream] = {}
-        self.sources: dict[str, Source] = {}
         self.runtime = "loading"
         self.refused: Mapping[str, int] = {}
         self.pipeline = Pipeline()
         self.began_ns = time.monotonic_ns()
         self.seconds = 0.0
-        self.companions: list[Companion] = []
+        self.recording = recording
+        self.companions: list[Companion] = [recording] if recording else []
         self.address: str | None = None  # of its live page
+        self.on_events: Callable[[Result], None] = lambda _: None  # called by the tracking thread
         self.shared = tuple(shared)
         self.finished: deque[str] = deque(maxlen=1000)  # outputs of sources that were removed
         self._open_engine = open_engine
@@ -92,7 +94,6 @@ class Job:
         self._follow: Follow | None = None
         self._page = page
         self._batch = batch
-        self._limits: dict[str, Limited] = {}
         self._parts: dict[Sink, str] = {}
         self._unopened: set[Sink] = set()
         self._sink_meters: dict[str, dict[str, SinkMeter]] = {}
@@ -102,8 +103,12 @@ class Job:
         self._stays_open = page is not None and self._live and not config.max_frames
         self._several = len(config.sources) > 1 or self._stays_open
         # Of one camera that is off the user is told at once; of many, one must not be lost for ever.
-        self._waits = sum(map(is_live, config.sources)) > 1 or self._stays_open
-        self._followed: Output[Result]
+        waits = sum(map(is_live, config.sources)) > 1 or self._stays_open
+        self._openings = Openings(recording, waits=waits)
+        self.sources = self._openings.sources
+        self._contract = contract_of(config, lambda i: self.streams[i]) if self._live else None
+        self._outrun = Outrun.of(self._contract, lambda i: self.streams[i].meter)
+        self._letting = letting_of(config, info.classes, self.pipeline)
         self._rendered: dict[str, Output[Result]] = {}
         check_names(config.capture.per_source, sinks)
         self._connect(dict(zip(sinks, config.sources, strict=True)), sinks, batch)
@@ -132,14 +137,13 @@ class Job:
     def _accompanied(self) -> Iterator[None]:
         with ExitStack() as ending:
             ending.callback(self.close)
-            began = time.monotonic()
             self.began_ns = time.monotonic_ns()
             for companion in self.companions:
                 companion.start()
             try:
                 yield
             finally:
-                self.seconds = time.monotonic() - began
+                self.seconds = (time.monotonic_ns() - self.began_ns) / 1e9
 
     def close(self) -> None:
         """End it and finish its outputs, whether it ran or not. Idempotent. Raises SinkError."""
@@ -159,10 +163,12 @@ class Job:
         What it raises itself, later, is a failure of that source alone. Raises RuntimeError when the run is
         ending; everything is then as it was.
         """
+        if self.recording:
+            self.recording.check(source_id, spec)
         sinks = [*own, *self.shared]
         frames = self._add_source(source_id, spec, self._batch)
         try:
-            self._add_render(source_id, spec, sinks, self._followed)
+            self._add_render(source_id, spec, sinks)
             output = self._rendered[source_id]
             for sink in sinks:
                 if sink in own:
@@ -173,6 +179,7 @@ class Job:
             if LOOP in self.pipeline:
                 self.pipeline.attach(LOOP, [output])
             self.pipeline.attach("segment", [frames])
+            self.pipeline.attach("track", self._past_engine([spec], [frames]))
         except BaseException:
             self.remove_source(source_id)
             raise
@@ -184,14 +191,15 @@ class Job:
             raise UnknownSource(source_id, self.streams)
         if not self.pipeline.remove(source_id, timeout=LEAVING_SECONDS):
             raise ConfigError(f"{source_id}: still handing over its last frames; try again")
+        if self.recording:
+            self.recording.forget(source_id)
         left = self.streams[source_id]
         self.streams = {i: stream for i, stream in self.streams.items() if i != source_id}
         own = [sink for sink in left.sinks if sink not in self.shared]
         self.finished.extend(written_paths(own))
         for sink in own:
             self._parts.pop(sink, None)
-        self.sources.pop(source_id, None)
-        self._limits.pop(source_id, None)
+        self._openings.forget(source_id)
         self._rendered.pop(source_id, None)
         for part, meters in list(self._sink_meters.items()):
             if meters.pop(source_id, None) and not meters and part not in self.pipeline:
@@ -202,39 +210,44 @@ class Job:
         self.streams = {source_id: self.streams[source_id] for source_id in order}
 
     def choose(self, config: RunConfig) -> None:
-        """Show other instances from now on: `score`, `double_iou` and `classes` of `config`. Raises
-        ConfigError, and nothing has changed."""
+        """Show other instances from now on, by other rules: `score`, `double_iou`, `classes` and `events` of
+        `config`. Raises ConfigError, and nothing has changed."""
+        if config.events:
+            check_classes(config.events, self.info.classes)
         self._choice = choice_of(config, self.info)
         self.config = config
         if self._segment:
-            self._segment.use(self._choice)
+            self._segment.use(self._letting.asked_of_engine(self._choice))
         if self._follow:
-            self._follow.use(tracker_config(self.config))
+            self._follow.use(tracker_config(config), config.events)
+
+    def clip(self, source_id: str, name: str = "") -> None:
+        """Keep what a source sent around this moment; see `Recording.clip`. Raises ConfigError."""
+        if source_id not in self.streams:
+            raise UnknownSource(source_id, self.streams)
+        clip_of(self.recording, source_id, name)
 
     @property
     def sinks(self) -> tuple[Sink, ...]:
         """Each once, in the order of their sources."""
         return tuple(self._parts)
 
+    @property
+    def rung(self) -> int:
+        """How far down the ladder it is (`Ladder.rung`); 0 where no age is promised."""
+        return self._contract.ladder.rung if self._contract else 0
+
     def state_of(self, source_id: str) -> SourceState:
         """How a source is doing now; from any thread, also before the run and after it. Raises KeyError."""
         self.streams[source_id]
-        source = self.sources.get(source_id)
-        state = source.state if source else SourceState("connecting", since_ns=self.began_ns)
-        ended_ns = self.pipeline.ended_ns(source_id) if source_id in self.pipeline else None
-        if ended_ns is None:
-            return state
-        part = f"source {source_id!r}"
-        error = next((failure.error for failure in self.pipeline.failures if failure.part == part), None)
-        reason = error.reason if isinstance(error, SourceError) else None
-        return SourceState("ended", reason, str(error or ""), ended_ns, state.reconnects)
+        return self._openings.state_of(source_id, self.pipeline, self.began_ns)
 
     # -- what it is made of ------------------------------------------------------------------------
 
     def _connect(self, specs: Mapping[str, str], sinks: Mapping[str, Sequence[Sink]], batch: int) -> None:
-        depth = max(LIVE_DEPTH if self._live else FILE_DEPTH, batch)
+        depth = max(depths.LIVE if self._live else depths.FILE, batch)
         frames = [self._add_source(source_id, spec, batch) for source_id, spec in specs.items()]
-        segmented = self.pipeline.add_stage(
+        segmented: Output[Any] = self.pipeline.add_stage(
             "segment",
             self._open_segment,
             frames,
@@ -245,26 +258,24 @@ class Job:
             stays_open=self._stays_open,
             window_s=self.config.engine.batch_window_s,
         )
-        self._followed = self.pipeline.add_stage(
-            "track",
-            self._open_follow,
-            [segmented],
-            batch=batch,
-            capacity=depth,
-            policy="block",
-            source_of=lambda item: item.frame.source_id,
-            stays_open=self._stays_open,
+        past_engine = self._past_engine(list(specs.values()), frames)
+        self._letting.begin(
+            TrackStage(self._open_follow, [segmented, *past_engine], batch, depth, self._stays_open)
         )
         for source_id, spec in specs.items():
-            self._add_render(source_id, spec, sinks[source_id], self._followed)
+            self._add_render(source_id, spec, sinks[source_id])
         for sink in self.shared:
             self._part_of(sink, "")
         for sink, name in self._parts.items():
             self._add_sink(sink, name)
         if self._page:
-            stays = self._stays_open
-            self.pipeline.add_sink(PAGE, self._page, [], on_error="isolate", stays_open=stays)
+            self.pipeline.add_sink(PAGE, self._page, [], on_error="isolate", stays_open=self._stays_open)
             self._show(list(self._rendered.values()))
+
+    def _past_engine(self, specs: Sequence[str], frames: Sequence[Output[Frame]]) -> list[Tap[Any]]:
+        """What the tracker gets beside the engine, of live sources for which an age is promised."""
+        pairs = zip(specs, frames, strict=True) if self._outrun else ()
+        return [out.tap(capacity=1, policy="drop_oldest") for spec, out in pairs if self._drops(spec)]
 
     def _show(self, outputs: Sequence[Output[Result]]) -> None:
         """Let the page see them: the newest result of each, holding up nobody."""
@@ -275,15 +286,16 @@ class Job:
         drops = self._drops(spec)
         return self.pipeline.add_source(
             source_id,
-            lambda: self._open_source(source_id, spec),
+            lambda: self._openings.open(source_id, spec, self.config, drops=drops),
             # What one source can bring to a batch is what its channel holds.
-            capacity=LIVE_DEPTH if drops else max(FILE_DEPTH, batch),
+            capacity=depths.LIVE if drops else max(depths.FILE, batch),
             policy="drop_oldest" if drops else "block",
             # One of many cameras must not take the others with it; its error ends the run's exit code.
             on_error="isolate" if self._several else "stop",
         )
 
-    def _add_render(self, source_id: str, spec: str, sinks: Sequence[Sink], followed: Output[Result]) -> None:
+    def _add_render(self, source_id: str, spec: str, sinks: Sequence[Sink]) -> None:
+        self._letting.add(source_id, lambda: self.sources[source_id].fps, live=self._drops(spec))
         names = [self._part_of(sink, source_id) for sink in sinks]
         promised_s = self.config.max_age_s if self._drops(spec) else None
         meters = {
@@ -296,8 +308,8 @@ class Job:
             self._sink_meters[name][source_id] = stream.sink_meters[name]
         needs_canvas = any(sink.needs_canvas for sink in sinks)
         policy = self._policy(spec)
-        live_depth = LIVE_DEPTH if promised_s is None else COASTED_DEPTH
-        depth = FILE_DEPTH if policy == "block" else live_depth
+        live_depth = depths.LIVE if promised_s is None else depths.COASTED
+        depth = depths.FILE if policy == "block" else live_depth
         self._rendered[source_id] = self.pipeline.add_stage(
             f"render {source_id}",
             lambda: Render(
@@ -305,8 +317,8 @@ class Job:
                 stream.meter,
                 status_line=self.config.overlay.status,
             ),
-            [followed.of(source_id, capacity=depth, policy=policy)],
-            capacity=LIVE_SINK_DEPTH if policy != "block" else FILE_DEPTH,
+            [self._letting.of(source_id, capacity=depth, policy=policy)],
+            capacity=depths.LIVE_SINK if policy != "block" else depths.FILE,
             policy=policy,
             on_error=self._on_error(),
         )
@@ -320,21 +332,23 @@ class Job:
 
         inputs = [self._input_of(sink, source_id) for source_id in meters]
         stays = self._stays_open and sink in self.shared
-        self.pipeline.add_sink(name, opened, inputs, on_error=self._on_error(), stays_open=stays)
+        # What is not accounted for must not be shown either.
+        on_error: OnError = "abort" if isinstance(sink, AuditSink) else self._on_error()
+        self.pipeline.add_sink(name, opened, inputs, on_error=on_error, stays_open=stays)
 
     def _input_of(self, sink: Sink, source_id: str) -> Output[Result] | Tap[Result]:
         """What a sink reads of one source."""
         if misses_nothing(sink):
             # Before the places where frames of a live source may be dropped.
-            return self._followed.of(source_id, capacity=SURE_DEPTH, policy="block")
+            return self._letting.of(source_id, capacity=depths.SURE, policy="block")
         return self._rendered[source_id]
 
     def _part_of(self, sink: Sink, source_id: str) -> str:
         """The name of the part that writes into `sink`: `video cam1`, or `jsonl` when sources share it."""
         if sink not in self._parts:
             kind = type(sink).__name__.removesuffix("Sink").lower() or "sink"
-            shared = f"{kind}" if kind not in self._sink_meters else f"{kind} {len(self._parts)}"
-            self._parts[sink] = f"{kind} {source_id}" if kind == "video" else shared
+            name = f"{kind} {source_id}" if kind in ("video", "broadcast") else kind
+            self._parts[sink] = name if name not in self._sink_meters else f"{name} {len(self._parts)}"
             self._unopened.add(sink)
             self._sink_meters[self._parts[sink]] = {}
         return self._parts[sink]
@@ -352,23 +366,13 @@ class Job:
         """Whether the newest frame matters more than every frame."""
         return self.config.drop == "oldest" or (self.config.drop == "auto" and is_live(spec))
 
-    def _open_source(self, source_id: str, spec: str) -> Source | Limited:
-        options = options_of(self.config.capture.of(source_id), waits=self._waits)
-        source = self.sources[source_id] = open_source(spec, source_id, options)
-        if not self.config.max_frames:
-            return source
-        limited = Limited(source, self.config.max_frames, drops=self._drops(spec))
-        self._limits[source_id] = limited
-        return limited
-
     def _open_segment(self) -> Segment:
         engine = self._open_engine()
         self.runtime = engine.runtime
         segmenter = Segmenter(engine, max_batch=self._batch)
         self.refused = segmenter.refused
-        contract = contract_of(self.config, lambda i: self.streams[i]) if self._live else None
-        self._segment = Segment(segmenter, overlap=not self._live, contract=contract)
-        self._segment.use(self._choice)
+        self._segment = Segment(segmenter, overlap=not self._live, contract=self._contract)
+        self._segment.use(self._letting.asked_of_engine(self._choice))
         return self._segment
 
     def _open_follow(self) -> Follow:
@@ -376,17 +380,16 @@ class Job:
             self.info.classes,
             tracker_config(self.config),
             lambda i: self.sources[i].fps,
-            self._admit,
+            self._openings.admit,
             self._note_rejected,
             self.config.events,
+            lambda result: self.on_events(result),
+            self._outrun,
         )
-        self._follow.use(tracker_config(self.config))  # it may have changed while this one was unknown
+        # They may have changed while this one was unknown.
+        self._follow.use(tracker_config(self.config), self.config.events)
         return self._follow
 
-    def _admit(self, source_id: str) -> bool:
-        return source_id not in self._limits or self._limits[source_id].admit()
-
     def _note_rejected(self, source_id: str, tracker: Tracker) -> None:
-        counts = {"rejected_frames": tracker.rejected_frames, "rejected_boxes": tracker.rejected_boxes}
         if source_id in self.streams:
-            self.streams[source_id].meter.rejected = counts
+            self.streams[source_id].meter.note_rejected(tracker)

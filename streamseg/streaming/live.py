@@ -22,6 +22,7 @@ from streamseg.pipeline.side_thread import SideThread
 from streamseg.serving.api import Api
 from streamseg.serving.hub import Hub
 from streamseg.serving.server import Server, bound_socket, is_loopback, split_host_port
+from streamseg.sinks.events_sink import envelope
 from streamseg.sinks.jsonl_sink import record
 from streamseg.streaming.config import ServeConfig
 from streamseg.streaming.config_file import ConfigFile
@@ -63,7 +64,7 @@ class LivePage:
         config = self._config
         names = (*config.hosts, split_host_port(config.address or "")[0])
         api = Api(control, self.hub, token=self._token, hosts=names, healthy_seconds=config.healthy_seconds)
-        job.address = self.address
+        job.address, job.on_events = self.address, self.hub.hear
         job.companions += [control, _Serving(Server(api, self.hub, self._listener))]
 
     def close(self) -> None:
@@ -119,10 +120,28 @@ class PageView:
     def describe(self, result: Result) -> Mapping[str, Any]:
         colours = colours_of(result.instances, result.tracks)
         coloured = [f"#{red:02x}{green:02x}{blue:02x}" for blue, green, red in colours]
-        return {**record(result, self._wall_minus_monotonic_ns), "colours": coloured}
+        marks = [
+            {
+                "name": mark.name,
+                "points": mark.points.astype(np.float64).round(1).tolist(),
+                "line": mark.is_line,
+                "text": mark.text,
+                "active": mark.active,
+            }
+            for mark in result.marks
+        ]
+        return {**record(result, self._wall_minus_monotonic_ns), "colours": coloured, "marks": marks}
+
+    def events(self, result: Result) -> tuple[dict[str, Any], ...]:
+        frame = result.frame
+        arrived_ns = frame.captured_ns + self._wall_minus_monotonic_ns
+        captured_ns = arrived_ns if frame.utc_ns is None else frame.utc_ns
+        return tuple(envelope(event, captured_ns) for event in result.events)
 
     def paint(self, result: Result) -> NDArray[np.uint8]:
-        return self._painter.draw(result.frame, result.instances, result.tracks, result.class_names)
+        return self._painter.draw(
+            result.frame, result.instances, result.tracks, result.class_names, marks=result.marks
+        )
 
 
 def _token(path: str | None, host: str) -> str | None:

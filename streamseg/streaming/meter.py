@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from streamseg.metrics import Counter, LatencyQuantiles, Rate, RecentQuantiles
 from streamseg.structures import STAGES, Result
+from streamseg.tracking.tracker import Tracker
 
 __all__ = ["RECENT_SECONDS", "SinkMeter", "SourceMeter", "ages_of", "timely"]
 
@@ -25,15 +26,25 @@ class SourceMeter:
         self.instances = Counter()
         self.too_old = Counter()
         """Frames dropped for their age before the engine; written by its thread."""
+        self.outrun = Counter()
+        """Frames that went on as soon as they came, moved by their tracks; for the tracker's thread."""
+        self.overtaken = Counter()
+        """Frames that came from the engine's stage when a newer one, or they themselves, had gone on."""
         self.ages = {stage: LatencyQuantiles() for stage in STAGES}
         self.last_ns: int | None = None
-        """`captured_ns` of the newest frame that came through."""
+        """`captured_ns` of the newest frame that came through the engine."""
         self.rejected: Mapping[str, int] = {}
-        """What its tracker could not use; set, never changed, by the thread that tracks."""
+        """Set, never changed."""
+
+    def note_rejected(self, tracker: Tracker) -> None:
+        """What its tracker could not use; for the tracker's thread."""
+        counts = {"rejected_frames": tracker.rejected_frames, "rejected_boxes": tracker.rejected_boxes}
+        self.rejected = counts
 
     def rendered(self, result: Result) -> None:
         """It goes on to the sinks."""
-        self.last_ns = result.frame.captured_ns
+        if not result.coasted:
+            self.last_ns = result.frame.captured_ns
         self.instances.add(len(result.instances))
         for stage, ages in self.ages.items():
             ages.add(result.age_ms(stage) / 1e3)

@@ -68,6 +68,8 @@ def _source_line(job: Job, source_id: str, links: Links, failures: Mapping[str, 
     source = job.sources.get(source_id)
     if source and (damaged := source.counters().get("damaged")):
         line += f" | {damaged} damaged"
+    if job.recording and (trouble := job.recording.trouble(source_id)):
+        line += f" | not recorded: {trouble}"
     state = job.state_of(source_id)
     if state.detail:
         line += f" | {state.state} {state.seconds():.0f} s: {state.detail}"
@@ -122,6 +124,8 @@ def _counters(job: Job, source_id: str) -> dict[str, int]:
     source, stream = job.sources.get(source_id), job.streams[source_id]
     counted = Counter(source.counters() if source else {})
     counted.update(stream.meter.rejected)
+    if job.recording:
+        counted.update(job.recording.counters(source_id))
     for sink in stream.sinks:
         counted.update(counters_of(sink))
     return dict(counted)

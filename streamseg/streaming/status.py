@@ -7,6 +7,7 @@ from functools import cache
 
 from streamseg.addresses import printable, shown
 from streamseg.capture.open import is_live
+from streamseg.events.config import RULE_KINDS, EventsConfig
 from streamseg.serving.contract import AgeQuantiles, KeptInstances, RunStatus, SourceStatus
 from streamseg.streaming.counts import Links, counts_of, recent_ages
 from streamseg.streaming.job import Job
@@ -29,9 +30,16 @@ def status_of(job: Job, notice: str | None = None) -> RunStatus:
         thresholds=KeptInstances(
             score=config.score, double_iou=config.double_iou, classes=config.classes or ()
         ),
+        rung=job.rung,
+        rules=_rules(config.events),
         sources=tuple(filter(None, (_source(job, i, links, now_ns) for i in job.streams))),
         notice=notice,
     )
+
+
+def _rules(events: EventsConfig | None) -> dict[str, tuple[str, ...]]:
+    by_kind = {kind: tuple(getattr(events, kind)) for kind in RULE_KINDS} if events else {}
+    return {kind: names for kind, names in by_kind.items() if names}
 
 
 def _source(job: Job, source_id: str, links: Links, now_ns: int) -> SourceStatus | None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from streamseg.tracking.assignment import linear_sum_assignment
 
-__all__ = ["Pairs", "Rank", "Round", "associate", "best_pairs", "enlarged", "gap_buffer"]
+__all__ = ["Pairs", "Rank", "Round", "associate", "best_pairs", "enlarged", "gap_buffer", "paired_iou"]
 
 Indices = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -82,20 +82,26 @@ def associate(predicted: Floats, found: Floats, stages: Sequence[Round], rank: R
     tracks, detections = [rows[:0]], [columns[:0]]
     a, b = np.ascontiguousarray(predicted.T), np.ascontiguousarray(found.T)
     for stage in stages:
-        choosing, offered = stage.tracks & free_tracks, stage.detections & free_detections
-        if not choosing.any() or not offered.any():
-            continue
-        taking_part = choosing.take(rows) & offered.take(columns)
+        if not len(rows):
+            break
+        taking_part = stage.tracks.take(rows)
+        taking_part &= stage.detections.take(columns)
         if stage.allowed is not None:
             taking_part &= stage.allowed[rows, columns]
         at, to = rows.compress(taking_part), columns.compress(taking_part)
-        iou = _paired_iou(a.take(at, axis=1), b.take(to, axis=1), stage.buffer)
+        if not len(at):
+            continue
+        iou = paired_iou(a.take(at, axis=1), b.take(to, axis=1), stage.buffer)
         if stage.fit is not None:
             iou = stage.fit(at, to, iou)
         close = iou >= stage.gate_iou
         at, to = at.compress(close), to.compress(close)
         at, to = best_pairs(at, to, iou.compress(close), stage.fit or rank)
         free_tracks[at] = free_detections[to] = False
+        # Of the pairs, after the first stage few are left.
+        free = free_tracks.take(rows)
+        free &= free_detections.take(columns)
+        rows, columns = rows.compress(free), columns.compress(free)
         tracks.append(at)
         detections.append(to)
     return np.concatenate(tracks), np.concatenate(detections)
@@ -113,7 +119,7 @@ def _touching(a: Floats, b: Floats) -> Pairs:
     return rows, columns
 
 
-def _paired_iou(a: Floats, b: Floats, buffer: float) -> Floats:
+def paired_iou(a: Floats, b: Floats, buffer: float) -> Floats:
     """(P,) IoU of each box of `a` (4, P) with the one of `b` in the same column, both with `buffer` of their
     sides added on every side; all have an area."""
     side_a, side_b = a[2:] - a[:2], b[2:] - b[:2]

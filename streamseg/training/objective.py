@@ -14,6 +14,8 @@ from streamseg.errors import ConfigError
 from streamseg.models.network import Network
 from streamseg.models.picodet.config import PicoDetConfig
 from streamseg.models.picodet.network import PicoDet, level_points
+from streamseg.models.rcnn.config import RcnnConfig
+from streamseg.models.rcnn.network import MaskRcnn
 from streamseg.models.rtmdet.config import RtmDetConfig
 from streamseg.models.rtmdet.network import RtmDet
 from streamseg.models.solo.config import SoloConfig
@@ -41,7 +43,9 @@ __all__ = [
 ]
 
 
-def normalise(images: Tensor, config: YolactConfig | SoloConfig | PicoDetConfig | RtmDetConfig) -> Tensor:
+def normalise(
+    images: Tensor, config: YolactConfig | SoloConfig | PicoDetConfig | RtmDetConfig | RcnnConfig
+) -> Tensor:
     """(B, h, w, 3) uint8 BGR → (B, 3, h, w) float32 RGB as the network expects."""
     mean, std = (torch.tensor(v, device=images.device) for v in (config.mean_rgb, config.std_rgb))
     return ((images.flip(3).float() - mean) / std).permute(0, 3, 1, 2)
@@ -185,7 +189,7 @@ def make_objective(model: Network, *, mixed: bool) -> Objective:
         return YolactObjective(model, settings, mixed=mixed)
     if isinstance(model, PicoDet):
         return PicoDetObjective(model, mixed=mixed)
-    if isinstance(model, RtmDet):
+    if isinstance(model, RtmDet | MaskRcnn):
         raise ConfigError(
             f"model {model.config.name}: it is not trained here; take picodet_s or solov2_light_r50"
         )

@@ -1,8 +1,8 @@
 """The published weights that have a name: where they come from, how good they are, what they may be used for.
 
 Every number is its publisher's own; none was measured here. A SHA-256 of eight digits is the prefix that
-mmdetection writes into its file names; the other publishers give none, so the first download is recorded
-and later ones are held to it (see pull.py).
+mmdetection and torchvision write into their file names; the other publishers give none, so the first download
+is recorded and later ones are held to it (see pull.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class PublishedWeights:
     model: str
     """The network that the weights are for, by its name in `streamseg.models.network`."""
     layout: str
-    """Naming of the tensors: `dbolya`, `mmdet` or `solo`."""
+    """Naming of the tensors: `dbolya`, `mmdet`, `torchvision` or `solo`."""
     mask_ap_percent: tuple[tuple[str, float], ...]
     """Published COCO mask AP, in percent, by the split it was measured on."""
     licence: str
@@ -106,6 +106,35 @@ def _rtmdet(
         val_ap,
         parameters=parameters,
         release="v3.0",
+    )
+
+
+def _torchvision(name: str, file: str, val_ap: float, parameters: float) -> PublishedWeights:
+    return PublishedWeights(
+        name=name,
+        family="Mask R-CNN of torchvision",
+        model=name,
+        layout="torchvision",
+        mask_ap_percent=((VAL, val_ap),),
+        licence="BSD-3-Clause",
+        commercial_use=True,
+        project="https://github.com/pytorch/vision",
+        urls=(f"https://download.pytorch.org/models/{file}.pth",),
+        sha256=file.rpartition("-")[2],
+        parameters=parameters,
+    )
+
+
+def _mask_rcnn(name: str, schedule: str, trained: str, val_ap: float, parameters: float) -> PublishedWeights:
+    """`name` begins with that of its network: `mmdet_mask_rcnn_r50`."""
+    config = f"mask_rcnn_{name.split('_')[3]}_fpn_{schedule}_coco"
+    return _mmdet(
+        name,
+        "Mask R-CNN of mmdetection",
+        f"mask_rcnn/{config}/{config}_{trained}",
+        val_ap,
+        model="_".join(name.split("_")[:4]),
+        parameters=parameters,
     )
 
 
@@ -235,6 +264,11 @@ _ROWS = (
     _rtmdet("m", "20221123_001039-6eba602e", 42.1, 27.575),
     _rtmdet("l", "20221124_103237-78d1d652", 43.7, 57.366),
     _rtmdet("x", "20221124_111313-33d4595b", 44.6, 102.704, batches="8xb16"),
+    _torchvision("maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_coco-bf2d0c1e", 34.6, 44.455),
+    _torchvision("maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet50_fpn_v2_coco-73cbd019", 41.8, 46.359),
+    _mask_rcnn("mmdet_mask_rcnn_r50", "mstrain-poly_3x", "20210524_201154-21b550bb", 37.1, 44.401),
+    _mask_rcnn("mmdet_mask_rcnn_r50_1x", "1x", "20200205-d4b0c5d6", 34.7, 44.401),
+    _mask_rcnn("mmdet_mask_rcnn_r101", "mstrain-poly_3x", "20210524_200244-5675c317", 38.5, 63.393),
     _solo("solo_r50", "SOLO_R50_3x", 35.8),
     _solo("solo_r101", "SOLO_R101_3x", 37.1),
     _solo("decoupled_solo_r50", "Decoupled_SOLO_R50_3x", 36.4),
@@ -252,7 +286,7 @@ _ROWS = (
 )
 
 PUBLISHED: dict[str, PublishedWeights] = {row.name: row for row in _ROWS}
-"""By name, licence-clean first: dbolya's own files and mmdetection's re-trainings, then the SOLO authors'."""
+"""By name, licence-clean first: dbolya's, mmdetection's and torchvision's files, then the SOLO authors'."""
 
 
 def find(name: str) -> PublishedWeights:

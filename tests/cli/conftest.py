@@ -10,9 +10,9 @@ import pytest
 def streamseg(tmp_path):
     """Run `streamseg …` in an empty folder; stdout and stderr are captured."""
 
-    def run(*arguments, cwd=tmp_path, timeout=500):
+    def run(*arguments, cwd=tmp_path, timeout=500, env=None):
         command = [sys.executable, "-m", "streamseg", *map(str, arguments)]
-        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout)
+        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, env=env)
 
     return run
 

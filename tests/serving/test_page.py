@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,17 @@ from .browser import Browser
 from .conftest import SCENE, runs
 
 PIXEL = "[...document.querySelector('canvas').getContext('2d').getImageData(96, 72, 1, 1).data]"
+# How much the column at the upper edge of the zone changes with it, within one picture.
+ZONES_DIFFER = """(() => {
+  const column = () => document.querySelector("canvas").getContext("2d").getImageData(96, 9, 1, 11).data;
+  const [box, on] = [document.getElementById("zones"), column()];
+  box.click();
+  const off = column();
+  box.click();
+  return Math.max(...on.map((value, k) => Math.abs(value - off[k])));
+})()"""
+SKETCH = "document.querySelector('.sketch')"
+NAMED = f"{SKETCH}.querySelector('input').value = '{{}}', {SKETCH}.requestSubmit()"
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +75,64 @@ def test_a_source_that_is_off_says_why_and_shows_no_secret(seen):
 def test_an_object_is_chosen_in_the_picture_and_in_the_list(seen):
     browser, _ = seen
     pressed = "document.querySelector('.found button').getAttribute('aria-pressed')"
-    edge = "document.querySelector('canvas').getBoundingClientRect()"
-    centre = browser.run(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({edge})")
-    for kind in ("mousePressed", "mouseReleased"):
-        browser.call(
-            "Input.dispatchMouseEvent", type=kind, x=centre[0], y=centre[1], button="left", clickCount=1
-        )
+    click(browser, 0.5, 0.5)
     browser.until(f"{pressed} === 'true'")
     browser.run("document.querySelector('.found button').click()")
     browser.until(f"{pressed} === 'false'")
+
+
+def click(browser, across, down):
+    """In the first picture, at these shares of its width and height."""
+    edge = "document.querySelector('canvas').getBoundingClientRect()"
+    x, y = browser.run(f"(r => [r.x + r.width * {across}, r.y + r.height * {down}])({edge})")
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+
+@pytest.mark.slow
+def test_a_zone_is_drawn_with_the_mouse_becomes_a_rule_and_its_events_are_listed(seen):
+    browser, run = seen
+    browser.run("window.confirm = () => true")
+    browser.run("document.querySelector('.sketching').click()")
+    for across, down in ((0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.5, 0.9)):
+        click(browser, across, down)
+    browser.run("document.querySelector('.sketch .undo').click()")
+    click(browser, 0.1, 0.9)
+    browser.run(NAMED.format("-"))
+    browser.until("document.querySelector('.sketch p').textContent.includes('a rule\\'s name is')")
+    browser.run(NAMED.format("the yard"))
+    browser.until("document.querySelector('.sketch').hidden")
+    rule = run.ask("GET", "/api/rules").json()["zones"]["the yard"]
+    assert rule["sources"] == ["synthetic-1"]
+    corners = [(0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.1, 0.9)]
+    assert np.abs(np.subtract(rule["polygon"], corners)).max() < 0.01
+    told = browser.until(
+        "(list => list.length && list[0].innerText)(document.querySelectorAll('#events li'))"
+    )
+    assert "the yard shape 1 entered · synthetic-1" in told
+    browser.until(f"({ZONES_DIFFER}) > 40")
+    browser.run("document.querySelector('#rules button').click()")
+    browser.until("document.querySelectorAll('#rules li').length === 0")
+    assert run.status()["rules"] == {}
+    browser.until("document.querySelector('#events li').innerText.includes('the yard shape 1 left')")
+    assert [said for said in browser.said if "422" not in said] == []
+    browser.said.clear()
+
+
+@pytest.mark.slow
+def test_axe_finds_no_serious_fault(seen):
+    browser, _ = seen
+    found = importlib.util.find_spec("axe_playwright_python")
+    assert found is not None
+    assert found.origin is not None
+    browser.run(Path(found.origin).with_name("axe.min.js").read_text(encoding="utf-8"))
+    browser.run("document.querySelector('.sketching').click()")
+    for scheme in ("light", "dark"):
+        scheme_is = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.call("Emulation.setEmulatedMedia", features=scheme_is)
+        faults = browser.run("axe.run().then((all) => all.violations.map((one) => [one.impact, one.id]))")
+        assert [fault for fault in faults if fault[0] in ("serious", "critical")] == []
+    browser.run("document.querySelector('.sketching').click()")
 
 
 @pytest.mark.slow

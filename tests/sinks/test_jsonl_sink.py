@@ -39,9 +39,11 @@ def conforms(value, schema, at="line"):
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     assert isinstance(value, tuple(t for name in types for t in np.atleast_1d(JSON_TYPES[name]))), at
     if isinstance(value, dict):
-        assert value.keys() == set(schema["required"]) == schema["properties"].keys(), at
+        assert set(schema.get("required", ())) <= value.keys() <= schema.get("properties", value).keys(), at
         for key, each in value.items():
-            conforms(each, schema["properties"][key], f"{at}.{key}")
+            conforms(
+                each, schema.get("properties", {}).get(key, schema["additionalProperties"]), f"{at}.{key}"
+            )
     elif isinstance(value, list):
         assert schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)), at
         for i, each in enumerate(value):

@@ -287,22 +287,6 @@ def test_a_limit_hit_by_the_index_at_the_end_keeps_every_frame(tmp_path, make_re
     assert len(decoded(tmp_path / "cut.mp4")) == 40
 
 
-@pytest.fixture
-def tiny_disk(tmp_path):
-    """A file system of its own with room for 300 kB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs root")
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=300k", "streamseg-test", str(tmp_path)],
-        capture_output=True,
-        text=True,
-    )
-    if mounted.returncode:
-        pytest.skip(f"no mount here: {mounted.stderr.strip()}")
-    yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
-
-
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_full_disk_is_one_line_and_what_was_written_plays(tiny_disk, make_result, suffix):
     path = tiny_disk / f"out{suffix}"

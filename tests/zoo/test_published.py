@@ -19,7 +19,7 @@ def test_an_entry_says_where_from_how_good_and_what_for(entry):
     assert entry.project.startswith("https://")
     assert entry.licence
     assert all(20 < value < 45 for _, value in entry.mask_ap_percent)
-    assert entry.layout in {"dbolya", "mmdet", "solo"}
+    assert entry.layout in {"dbolya", "mmdet", "torchvision", "solo"}
 
 
 def test_every_entry_has_its_network():
@@ -30,12 +30,12 @@ def test_every_entry_has_its_network():
 
 
 def test_hashes_are_those_of_the_file_names():
-    hashed = [entry for entry in ENTRIES if entry.layout == "mmdet"]
-    assert len(hashed) == 21
+    hashed = [entry for entry in ENTRIES if entry.layout in ("mmdet", "torchvision")]
+    assert len(hashed) == 26
     for entry in hashed:
         assert re.fullmatch(r"[0-9a-f]{8}", entry.sha256)
         assert entry.file_name.endswith(f"-{entry.sha256}.pth")
-    assert not any(entry.sha256 for entry in ENTRIES if entry.layout != "mmdet")
+    assert not any(entry.sha256 for entry in ENTRIES if entry not in hashed)
 
 
 def test_only_the_solo_authors_files_are_restricted():
@@ -60,6 +60,17 @@ def test_rtmdet_lies_in_its_own_release():
     )
     assert tiny.file_name == "rtmdet-ins_tiny_8xb32-300e_coco_20221130_151727-ec670f7e.pth"
     assert find("rtmdet_ins_x").file_name.startswith("rtmdet-ins_x_8xb16-")
+
+
+def test_mask_rcnn_lies_by_its_schedule():
+    assert (
+        find("mmdet_mask_rcnn_r50_1x")
+        .urls[0]
+        .endswith("/v2.0/mask_rcnn/mask_rcnn_r50_fpn_1x_coco/mask_rcnn_r50_fpn_1x_coco_20200205-d4b0c5d6.pth")
+    )
+    assert find("mmdet_mask_rcnn_r50_1x").model == find("mmdet_mask_rcnn_r50").model == "mmdet_mask_rcnn_r50"
+    assert find("mmdet_mask_rcnn_r101").file_name.startswith("mask_rcnn_r101_fpn_mstrain-poly_3x_coco_2021")
+    assert find("maskrcnn_resnet50_fpn").file_name == "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"
 
 
 def test_an_unknown_name_gets_the_nearest():

@@ -10,6 +10,9 @@
 |             | `bbox_head.dsolo_cate.…`  | the same, decoupled SOLO                        |
 | AdelaiDet   | `ins_head.…`              | aim-uofa/AdelaiDet, on detectron2's backbone    |
 | mmdetection | `bbox_head.rtm_kernel.…`  | open-mmlab/mmdetection 3.x, RTMDet-Ins          |
+|             | `roi_head.bbox_head.…`    | open-mmlab/mmdetection 2.x and 3.x, Mask R-CNN  |
+| detectron2  | `proposal_generator.…`    | facebookresearch/detectron2, Mask R-CNN         |
+| torchvision | `roi_heads.…`             | torchvision, Mask R-CNN; these names are ours   |
 """
 
 from __future__ import annotations
@@ -20,6 +23,13 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from streamseg.models.weights.rcnn_layouts import (
+    DETECTRON2_RENAMES,
+    MMDETECTION_RCNN_RENAMES,
+    TORCHVISION_RENAMES,
+    background_named,
+    rgb_background_named,
+)
 from streamseg.models.weights.rtmdet_layout import RTMDET_RENAMES, single_tower
 from streamseg.models.weights.solo_layouts import (
     ADELAIDET_RENAMES,
@@ -104,6 +114,9 @@ LAYOUTS = (
     Layout("WXinlong", "bbox_head.dsolo_cate.", ORIGINAL_RENAMES, modulated),
     Layout("AdelaiDet", "ins_head.", ADELAIDET_RENAMES, from_bgr),
     Layout("mmdetection", "bbox_head.rtm_kernel.", RTMDET_RENAMES, single_tower),
+    Layout("mmdetection", "roi_head.bbox_head.", MMDETECTION_RCNN_RENAMES, background_named),
+    Layout("detectron2", "proposal_generator.", DETECTRON2_RENAMES, rgb_background_named),
+    Layout("torchvision", "roi_heads.", TORCHVISION_RENAMES),
     Layout(name="ours", mark="prediction_layers.", renames=LEFTOVERS),
 )
 

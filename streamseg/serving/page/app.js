@@ -1,8 +1,10 @@
 // The page: one WebSocket, a card for each source, what the user asks of the run.
 import { Card } from "./card.js";
+import { listEvents, listRules } from "./told.js";
 
 const element = (id) => document.getElementById(id);
-const settings = { masks: true, labels: true };
+const settings = { masks: true, labels: true, zones: true };
+const RUNGS = ["", ", too slow for every frame: every second one is moved by the tracker", ", too slow: frames are moved by the tracker"];
 const cards = new Map();
 const visible = new Set();
 const decoder = new TextDecoder();
@@ -63,6 +65,20 @@ async function remove(id) {
   }
 }
 
+const ruleAt = (kind, name) => `/api/rules/${kind}/${encodeURIComponent(name)}`;
+
+/** A zone or line that was drawn on a source's picture; throws what the run has against it. */
+const setRule = (kind, name, rule) => ask("PUT", ruleAt(kind, name), rule);
+
+async function removeRule(kind, name) {
+  if (!confirm(`Remove the rule ${name}?`)) return;
+  try {
+    await ask("DELETE", ruleAt(kind, name));
+  } catch (error) {
+    element("added").textContent = error.message;
+  }
+}
+
 element("score").addEventListener("change", async (event) => {
   try {
     await ask("PATCH", "/api/thresholds", { score: Number(event.target.value) });
@@ -71,7 +87,7 @@ element("score").addEventListener("change", async (event) => {
   }
 });
 
-for (const name of ["masks", "labels"]) {
+for (const name of ["masks", "labels", "zones"]) {
   element(name).addEventListener("change", (event) => {
     settings[name] = event.target.checked;
     cards.forEach((card) => card.draw());
@@ -123,6 +139,7 @@ async function receive(from, data) {
   const head = JSON.parse(decoder.decode(new Uint8Array(data, 8, length)));
   try {
     if (head.state) tellState(head.state);
+    else if (head.events) listEvents(head.events);
     else await cards.get(head.source)?.show(head, new Uint8Array(data, 8 + length));
   } finally {
     // After the next repaint: what the browser has not shown yet must not pile up in it.
@@ -131,10 +148,11 @@ async function receive(from, data) {
 }
 
 function tellState(state) {
-  element("engine").textContent = `${state.engine} on ${state.runtime}`;
+  element("engine").textContent = `${state.engine} on ${state.runtime}${RUNGS[state.rung]}`;
   element("notice").textContent = state.notice ?? "";
   element("notice").hidden = !state.notice;
   if (document.activeElement !== element("score")) element("score").value = state.thresholds.score;
+  listRules(state.rules, removeRule);
   const there = new Set(state.sources.map((source) => source.id));
   for (const [id, card] of cards) {
     if (there.has(id)) continue;
@@ -151,7 +169,7 @@ function tellState(state) {
 }
 
 function place(source) {
-  const card = new Card(source, settings, remove);
+  const card = new Card(source, settings, { remove, setRule });
   cards.set(source.id, card);
   element("cards").append(card.node);
   card.placed();

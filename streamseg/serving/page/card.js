@@ -1,12 +1,14 @@
 // One source: its picture with what was found in it, its numbers, its instances.
 import { bitsOf, covers, tinted } from "./masks.js";
 import { Charts, lost } from "./charts.js";
+import { drawMarks } from "./marks.js";
+import { Sketch } from "./sketch.js";
 
 const LIST_MS = 500;
 
 export class Card {
-  /** `settings`: { masks, labels }; `remove` is called with the source's id. */
-  constructor(source, settings, remove) {
+  /** `settings`: { masks, labels, zones }; `remove` is called with the source's id, `setRule` with a new rule. */
+  constructor(source, settings, { remove, setRule }) {
     this.id = source.id;
     this.settings = settings;
     this.chosen = null;
@@ -24,6 +26,7 @@ export class Card {
     this.canvas.addEventListener("click", (event) => this.click(event));
     this.find(".remove").addEventListener("click", () => remove(this.id));
     this.find(".remove").setAttribute("aria-label", `Remove ${source.id}`);
+    this.sketch = new Sketch(this, setRule);
     const enlarge = this.find(".enlarge");
     enlarge.setAttribute("aria-label", `Enlarge ${source.id}`);
     enlarge.addEventListener("click", () => {
@@ -73,6 +76,7 @@ export class Card {
     detail.textContent = source.detail;
     detail.hidden = !source.detail;
     this.find(".found").hidden = last === null;
+    this.sketch.button.disabled = last === null;
     this.canvas.setAttribute("aria-label", `picture of ${this.id}, ${source.state}, ${last ? last.found.length : 0} instances`);
   }
 
@@ -84,7 +88,7 @@ export class Card {
       ...instance, colour: head.frame.colours[k], region: undefined,
     }));
     this.last?.picture.close();
-    this.last = { picture, found, size: head.size };
+    this.last = { picture, found, size: head.size, marks: head.frame.marks };
     this.draw();
     this.list();
     if (this.source) this.explain();
@@ -92,7 +96,7 @@ export class Card {
 
   draw() {
     if (!this.last) return;
-    const { picture, found, size } = this.last;
+    const { picture, found, size, marks } = this.last;
     const { canvas, context } = this;
     if (canvas.width !== picture.width || canvas.height !== picture.height) {
       canvas.width = picture.width;
@@ -109,9 +113,11 @@ export class Card {
       if (this.settings.masks) this.drawMask(one, scale, unit, chosen && !mine ? 26 : 105);
       if (chosen && mine) this.drawFrame(one.box, scale, unit);
     }
+    if (this.settings.zones) drawMarks(context, marks, scale, unit);
     if (this.settings.labels) {
       for (const one of lowestFirst) if (!chosen || one.id === this.chosen) this.drawLabel(one, scale, unit);
     }
+    this.sketch.draw(context, unit);
   }
 
   regionOf(one) {
@@ -152,8 +158,9 @@ export class Card {
   click(event) {
     if (!this.last) return;
     const edge = this.canvas.getBoundingClientRect();
-    const x = ((event.clientX - edge.left) / edge.width) * this.last.size[0];
-    const y = ((event.clientY - edge.top) / edge.height) * this.last.size[1];
+    const across = (event.clientX - edge.left) / edge.width, down = (event.clientY - edge.top) / edge.height;
+    if (this.sketch.active) return this.sketch.add(across, down);
+    const x = across * this.last.size[0], y = down * this.last.size[1];
     const hit = this.last.found.find((one) => {
       const region = one.id === null ? null : this.regionOf(one);
       return region && covers(region, x, y);

@@ -1,0 +1,1 @@
+"""Mask R-CNN, in the forms of torchvision, mmdetection and detectron2."""

@@ -1,0 +1,63 @@
+"""Mask R-CNN against torchvision and mmdetection on the same weights: torch in every run, files by
+`make parity`."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+NAMES = ("torchvision_maskrcnn_r50_fpn", "mmdet_mask_rcnn_r50")
+
+
+@pytest.fixture(scope="module")
+def script(parity: ModuleType) -> ModuleType:
+    """benchmarks/rcnn_reference.py as a module; `parity` has put its folder on the path."""
+    path = Path(str(parity.__file__)).parent / "rcnn_reference.py"
+    spec = importlib.util.spec_from_file_location("benchmark_rcnn_reference", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault("parity", parity)
+    spec.loader.exec_module(module)
+    return module
+
+
+def assert_equal(found: dict[str, Any], pictures: int) -> None:
+    """Every detection is there, of the same score and box; masks differ in what 8 bits cannot decide."""
+    assert found["expected"] == 100 * pictures
+    assert found["equal"] + found["rounding"] >= 0.99 * found["expected"], found["differing"]
+    assert found["score"] < 1e-3
+    assert found["pixels"] < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", NAMES)
+def test_in_torch_on_one_picture(script: ModuleType, shared_dir: Path, name: str) -> None:
+    state = script.published_state(shared_dir / script.FAMILIES / name)
+    cases = list(script.cases(shared_dir, name, 1))
+
+    found = script.measure_torch(cases, script.REFERENCES[name], state)
+
+    assert_equal(script.asdict(found), 1)
+    assert found.score < 1e-4
+    assert found.equal >= 98
+
+
+@pytest.mark.parity
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", NAMES)
+def test_in_every_runtime(script: ModuleType, shared_dir: Path, tmp_path: Path, name: str) -> None:
+    result = script.measure(shared_dir, name, 10, tmp_path)
+
+    assert_equal(result["torch"], 10)
+    alike = result["pictures of the exported size"]
+    assert alike >= 3
+    for runtime in ("onnxruntime", "openvino"):
+        assert_equal(result[runtime], alike)

@@ -9,7 +9,7 @@ Only convolutions of the network are quantised, weights per output channel, bias
 - `signed`, for TensorRT, which takes symmetric signed numbers alone: rounded only where they enter a
   convolution, so that what follows one (Relu, a sum) is fused into it and not rounded twice.
 
-Networks with hard swishes are rounded in a third way, in either form: see `equalize`.
+Networks with hard swishes are rounded in a third way, signed or not; OpenVINO runs it fast: see `equalize`.
 """
 
 from __future__ import annotations

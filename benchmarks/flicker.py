@@ -1,10 +1,10 @@
-"""How much outlines flicker, as found and smoothed, and what smoothing does to their quality: one JSON.
+"""How much outlines flicker, and how well they lie: one JSON.
 
     python benchmarks/flicker.py [--davis FOLDER] [--frames N] [--out FILE]
 
 Synthetic scenes by the engine `shapes`, and the sequences of DAVIS 2016 under FOLDER by `compact`: steadiness
-(docs/tracking.md) of the truth, of what was found, and of the same smoothed, always of the objects that were
-found in both frames; mean IoU with the truth; mask AP of the scenes.
+(docs/tracking.md) of the truth and of what was found, always of the objects that were found in both frames;
+mean IoU with the truth.
 """
 
 from __future__ import annotations
@@ -22,29 +22,27 @@ from numpy.typing import NDArray
 from streamseg.engines.load import load_engine
 from streamseg.engines.locate import find_engine
 from streamseg.evaluation.flicker import steadiness
-from streamseg.evaluation.scene_benchmark import SceneBenchmark
 from streamseg.evaluation.scenes import FIRST_SEED
 from streamseg.masks import full_frame
-from streamseg.scene import SceneTruth, SyntheticScene
+from streamseg.scene import SyntheticScene
 from streamseg.segmenter import Segmenter
-from streamseg.structures import Frame, Instances, Result, Tracks
+from streamseg.structures import Frame, Instances
 from streamseg.tracking import Tracker, TrackerConfig
-from streamseg.tracking.smoothing import MaskSmoother
 
 FPS = 25
 SCORE = 0.3
 Bits = NDArray[np.bool_]
-Seen = tuple[Frame, dict[int, Bits], SceneTruth | None]
+Seen = tuple[Frame, dict[int, Bits]]
 
 
 class Compared:
-    """Masks of the same objects: of the truth, as found, smoothed."""
+    """Masks of the same objects: of the truth, and as found."""
 
     def __init__(self) -> None:
-        self.masks: dict[str, list[dict[int, Bits]]] = {"truth": [], "found": [], "smoothed": []}
-        self.iou: dict[str, list[float]] = {"found": [], "smoothed": []}
+        self.masks: dict[str, list[dict[int, Bits]]] = {"truth": [], "found": []}
+        self.iou: list[float] = []
 
-    def add(self, truth: dict[int, Bits], found: Instances, smooth: Instances) -> None:
+    def add(self, truth: dict[int, Bits], found: Instances) -> None:
         """One frame; a found mask is the object's with which it has the highest IoU, of one half or more."""
         kept: dict[str, dict[int, Bits]] = {name: {} for name in self.masks}
         for row in range(len(found)):
@@ -53,16 +51,14 @@ class Compared:
             name = max(ious, key=lambda k: ious[k], default=None)
             if name is None or ious[name] < 0.5 or name in kept["found"]:
                 continue
-            better = full_frame(smooth.masks, smooth.xyxy, row)
-            kept["truth"][name], kept["found"][name], kept["smoothed"][name] = truth[name], mask, better
-            self.iou["found"].append(ious[name])
-            self.iou["smoothed"].append(_iou(better, truth[name]))
+            kept["truth"][name], kept["found"][name] = truth[name], mask
+            self.iou.append(ious[name])
         for which, masks in kept.items():
             self.masks[which].append(masks)
 
     def summary(self) -> dict[str, float]:
         values = {f"steadiness_{name}": steadiness(frames) for name, frames in self.masks.items()}
-        values |= {f"iou_{name}": float(np.mean(values)) for name, values in self.iou.items()}
+        values["iou_found"] = float(np.mean(self.iou))
         return {name: round(value, 4) for name, value in values.items()}
 
 
@@ -76,7 +72,7 @@ def scene(seed: int, frames: int) -> Iterator[Seen]:
     for k in range(frames):
         image, truth = made.frame(k)
         masks = {int(name): truth.mask(row) for row, name in enumerate(truth.ids)}
-        yield Frame(image, k, k / FPS, 0, f"scene {seed}"), masks, truth
+        yield Frame(image, k, k / FPS, 0, f"scene {seed}"), masks
 
 
 def davis(folder: Path, name: str, frames: int) -> Iterator[Seen]:
@@ -86,30 +82,20 @@ def davis(folder: Path, name: str, frames: int) -> Iterator[Seen]:
         truth = cv2.imread(str(annotated / f"{picture.stem}.png"), cv2.IMREAD_GRAYSCALE)
         image = np.asarray(cv2.imread(str(picture)), np.uint8)
         assert truth is not None
-        yield Frame(image, k, k / FPS, 0, name), {1: truth > 127}, None
+        yield Frame(image, k, k / FPS, 0, name), {1: truth > 127}
 
 
-def compared(engine: str, sequence: Iterator[Seen]) -> tuple[Compared, dict[str, SceneBenchmark]]:
-    """One sequence, found by `engine`, followed, and smoothed."""
-    result, judged = Compared(), {name: SceneBenchmark() for name in ("found", "smoothed")}
-    tracker, smoother = Tracker(TrackerConfig.for_score_threshold(SCORE)), MaskSmoother()
+def compared(engine: str, sequence: Iterator[Seen]) -> dict[str, float]:
+    """One sequence, found by `engine` and followed."""
+    result, tracker = Compared(), Tracker(TrackerConfig.for_score_threshold(SCORE))
     with load_engine(find_engine(engine)) as loaded:
         segmenter = Segmenter(loaded, score=SCORE / 3)
-        for frame, masks, truth in sequence:
+        for frame, masks in sequence:
             [item] = segmenter.segment([frame])
             tracks = tracker.update(item.instances, frame.pts_seconds)
-            smooth = smoother.smoothed(item.instances, tracks, frame.pts_seconds)
             kept = np.flatnonzero((item.instances.score >= SCORE) | (tracks.id > 0))
-            pair = item.instances.select(kept), smooth.select(kept)
-            result.add(masks, *pair)
-            if truth is not None:
-                for benchmark, instances in zip(judged.values(), pair, strict=True):
-                    benchmark.add(_result(frame, instances, tracks.select(kept)), truth)
-    return result, judged
-
-
-def _result(frame: Frame, instances: Instances, tracks: Tracks) -> Result:
-    return Result(frame, instances, tracks, ("shape",))
+            result.add(masks, item.instances.select(kept))
+    return result.summary()
 
 
 def main() -> None:
@@ -120,9 +106,7 @@ def main() -> None:
     asked = parser.parse_args()
     report: dict[str, Any] = {}
     for seed in (FIRST_SEED, FIRST_SEED + 1):
-        masks, judged = compared("shapes", scene(seed, asked.frames))
-        ap = {f"mask_ap_{name}": round(b.summary()["mask_ap"], 4) for name, b in judged.items()}
-        report[f"scene {seed}"] = masks.summary() | ap
+        report[f"scene {seed}"] = compared("shapes", scene(seed, asked.frames))
     names = (
         sorted({path.name for path in asked.davis.glob("**/Annotations/**/*") if path.is_dir()})
         if asked.davis
@@ -130,7 +114,7 @@ def main() -> None:
     )
     for name in names:
         if any(asked.davis.glob(f"**/Annotations/**/{name}/*.png")):
-            report[name] = compared("compact", davis(asked.davis, name, asked.frames))[0].summary()
+            report[name] = compared("compact", davis(asked.davis, name, asked.frames))
     text = json.dumps(report, indent=1) + "\n"
     if asked.out:
         asked.out.write_text(text)

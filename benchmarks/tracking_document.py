@@ -50,22 +50,9 @@ def crossings(report: dict[str, dict[str, float]]) -> str:
 
 
 def flicker(report: dict[str, dict[str, float]]) -> str:
-    keys = ["steadiness_truth", "steadiness_found", "steadiness_smoothed", "iou_found", "iou_smoothed"]
-    keys += ["mask_ap_found", "mask_ap_smoothed"]
-    head = [
-        "",
-        "steadiness: truth",
-        "found",
-        "smoothed",
-        "IoU: found",
-        "smoothed",
-        "mask AP: found",
-        "smoothed",
-    ]
-    rows = [
-        [name, *(f"{values[key]:.3f}" if key in values else "" for key in keys)]
-        for name, values in report.items()
-    ]
+    keys = ("steadiness_truth", "steadiness_found", "iou_found")
+    head = ["", "steadiness: truth", "found", "IoU: found"]
+    rows = [[name, *(f"{values[key]:.3f}" for key in keys)] for name, values in report.items()]
     return table(head, rows)
 
 

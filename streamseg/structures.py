@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.masks.frame_masks import FrameMasks
+from streamseg.masks.runs import Runs
 from streamseg.masks.soft import Masks, check_column
 
 __all__ = [
@@ -100,6 +101,8 @@ class Instances:
     """(N,) int32, index into the engine's list of classes."""
     masks: Masks
     """N masks."""
+    runs: tuple[Runs, ...] | None = None
+    """N masks as runs of pixels, of a record, whose `masks` have no cells; None: made of `masks`."""
     pixels: FrameMasks = field(init=False)
     """The same as pixels, RLE and areas, each made once, when first asked for, whoever asks."""
 
@@ -110,7 +113,9 @@ class Instances:
         check_column("Instances", "class_id", self.class_id, np.int32, (n,))
         if len(self.masks) != n:
             raise ValueError(f"Instances.masks: expected {n} masks, got {len(self.masks)}")
-        object.__setattr__(self, "pixels", FrameMasks(self.masks, self.xyxy))
+        if self.runs is not None and len(self.runs) != n:
+            raise ValueError(f"Instances.runs: expected {n} masks, got {len(self.runs)}")
+        object.__setattr__(self, "pixels", FrameMasks(self.masks, self.xyxy, self.runs))
 
     def __len__(self) -> int:
         return len(self.score)
@@ -127,7 +132,10 @@ class Instances:
 
     def select(self, index: Index) -> Instances:
         """The instances at `index`, (n,) integers or (N,) booleans; copies."""
-        return Instances(self.xyxy[index], self.score[index], self.class_id[index], self.masks.select(index))
+        rows = np.arange(len(self))[index].tolist()
+        runs = None if self.runs is None else tuple(self.runs[k] for k in rows)
+        masks = self.masks.select(index)
+        return Instances(self.xyxy[index], self.score[index], self.class_id[index], masks, runs)
 
     def __repr__(self) -> str:
         return f"Instances(n={len(self)}, masks={self.masks!r})"

@@ -46,7 +46,7 @@ ROOMS: dict[str, set[str]] = {
     "events": DATA | {"settings"},
     "records": DATA,
     "overlay": DATA,
-    "sinks": DATA,
+    "sinks": DATA | {"records"},
     # networks and engines
     "models": FILES | {"engine_contract", "version"},
     "zoo": FILES | {"progress"},
@@ -56,13 +56,13 @@ ROOMS: dict[str, set[str]] = {
     # proof
     "datasets": DATA | {"overlay", "progress"},
     "training": DATA | {"models", "datasets"},
-    "evaluation": DATA | ENGINE | {"datasets", "overlay"},
+    "evaluation": DATA | ENGINE | {"datasets", "overlay", "records"},
     "certification": DATA | ENGINE | {"evaluation", "overlay", "version"},
     # use
     "serving": DATA,
     "streaming": DATA
     | ENGINE
-    | {"serving", "capture", "tracking", "events", "overlay", "sinks", "pipeline"}
+    | {"serving", "capture", "tracking", "events", "overlay", "records", "sinks", "pipeline"}
     | {"metrics", "settings", "version"},
     "bundled": DATA | ENGINE | {"models", "datasets", "training", "evaluation"},
     "jobs": DATA
@@ -91,6 +91,8 @@ VENDORS: dict[str, set[str]] = {
     "yaml": {"settings", "datasets"},
     "requests": {"zoo", "sinks"},
     "paho": {"sinks"},
+    "opentelemetry": {"sinks"},
+    "confluent_kafka": {"sinks"},
     "filelock": {"zoo", "training"},
     "starlette": {"serving"},
     "uvicorn": {"serving"},
@@ -101,8 +103,8 @@ VENDORS: dict[str, set[str]] = {
 }
 # Packages that a core installation lacks, or that one runtime needs: what imports them is imported late.
 MAY_BE_MISSING = {"torch", "torchvision", "onnx", "onnxscript", "tensorrt", "cuda", "openvino", "onnxruntime"}
-MAY_BE_MISSING |= {"paho", "pycocotools", "trackeval", "requests", "filelock"}
-MAY_BE_MISSING |= {"starlette", "uvicorn", "websockets", "prometheus_client"}
+MAY_BE_MISSING |= {"paho", "confluent_kafka", "pycocotools", "trackeval", "requests", "filelock"}
+MAY_BE_MISSING |= {"opentelemetry", "starlette", "uvicorn", "websockets", "prometheus_client"}
 
 
 def name_of(path: Path) -> str:

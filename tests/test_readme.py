@@ -8,10 +8,14 @@ import sys
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from streamseg.evaluation.scenes import write_scenes
+from streamseg.records.header import RunHeader
 from streamseg.scene import SyntheticScene
+from streamseg.sinks.record_sink import RecordSink
+from streamseg.structures import Frame, Instances, Result, Tracks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -40,6 +44,7 @@ def folder(tmp_path):
             image, _ = scene.frame(index)
             container.mux(video.encode(av.VideoFrame.from_ndarray(image, "bgr24")))
         container.mux(video.encode(None))
+    record_of(tmp_path / "clip.mp4", tmp_path / "run.rec")
     for name in ("a.mp4", "b.mp4"):
         shutil.copy(tmp_path / "clip.mp4", tmp_path / name)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
@@ -48,6 +53,17 @@ def folder(tmp_path):
     write_scenes(tmp_path / "parts" / "images", 2, (96, 160))
     (tmp_path / "parts" / "images" / "instances.json").rename(tmp_path / "parts" / "instances.json")
     return tmp_path
+
+
+def record_of(clip, path):
+    """What `run --record` writes, of an engine that finds nothing."""
+    sink = RecordSink(path)
+    sink.describe(RunHeader(("person",)), lambda _: str(clip))
+    found = Instances.empty((96, 160))
+    for index in range(12):
+        frame = Frame(np.zeros((96, 160, 3), np.uint8), index, index / 30, 0, "clip")
+        sink.write(Result(frame, found, Tracks.untracked(found), ("person",)))
+    sink.close()
 
 
 def run(line, folder):

@@ -23,7 +23,11 @@ from streamseg.cli import (
     eval_tracks,
     export,
     models,
+    query,
+    render,
+    report,
     run,
+    top,
     train,
     zones,
 )
@@ -47,12 +51,16 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run")(run.run)
+app.command("top")(top.top)
 app.command("zones")(zones.zones)
 app.command("demo")(demo.demo)
 app.command("export")(export.export)
 app.command("build")(build.build)
 app.command("certify")(certify.certify)
 app.command("convert")(convert.convert)
+app.command("render")(render.render)
+app.command("query")(query.query)
+app.command("report")(report.report)
 app.add_typer(data.data, name="data")
 app.command("train")(train.train)
 app.command("eval")(eval.evaluate)

@@ -15,7 +15,7 @@ __all__ = ["convert"]
 
 
 def convert(
-    data: Annotated[Path, typer.Argument(help="JSON Lines of run --jsonl.")],
+    data: Annotated[Path, typer.Argument(help="What run --jsonl or --record wrote.")],
     to: Annotated[str, typer.Option("--to", help="mot, mots, coco, ytvis, cvat or labelme.")],
     out: Annotated[Path, typer.Option("-o", "--output", help="File; of labelme a folder.")],
     source: Annotated[str | None, typer.Option(help="Which source, where there are several.")] = None,

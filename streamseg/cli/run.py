@@ -35,16 +35,22 @@ def run(
     runtime: Annotated[str | None, option(RUNTIME_HELP, "--runtime")] = None,
     cache: CacheFolder = None,
     precision: Annotated[str | None, option(PRECISION_HELP, "--precision")] = None,
-    video: Annotated[str | None, option("Annotated video, .mp4 or .mkv.", "-o", "--output")] = None,
+    video: Annotated[
+        list[str] | None, option("Annotated: .mp4, .mkv, live.m3u8 (HLS), rtsp://….", "-o", "--output")
+    ] = None,
     jsonl: Annotated[str | None, option("JSON Lines, one per frame; - is stdout.", "--jsonl")] = None,
     events: Annotated[str | None, option("Events as JSON Lines; - is stdout.", "--events")] = None,
     publish: Annotated[
-        list[str] | None, option("Events to https://… or mqtt://broker/prefix.", "--publish")
+        list[str] | None,
+        option("Events to https://…, mqtt://broker/prefix, kafka://broker/topic.", "--publish"),
     ] = None,
     segments: Annotated[
-        str | None, option("Folder for streams as the cameras send them, in files of a minute.", "--record")
+        str | None, option("Folder for streams as the cameras send them, in files of a minute.", "--segments")
     ] = None,
     clips: Annotated[str | None, option("Folder for such a clip of each event.", "--clips")] = None,
+    record: Annotated[
+        str | None, option("A record, for streamseg render, query and report.", "--record")
+    ] = None,
     images: Annotated[str | None, option("Folder for annotated images.", "--images")] = None,
     show: Annotated[bool | None, option("Show a window; q closes it.", "--show")] = None,
     classes: Annotated[str | None, option("Only these classes: person,car.", "--classes")] = None,
@@ -81,15 +87,16 @@ def run(
         "sources": sources or None,
         "engine": {"path": engine, "runtime": runtime, "precision": precision, **more},
         "output": {
-            "video": video,
+            "video": video or None,
             "jsonl": jsonl,
             "events": events,
             "publish": publish or None,
+            "record": record,
             "images": images,
             "show": show,
             "summary": summary,
         },
-        "record": {"segments": segments, "clips": clips},
+        "recording": {"segments": segments, "clips": clips},
         "overlay": {"trail_seconds": trail, "effects": effect or None},
         "classes": [name.strip() for name in classes.split(",")] if classes is not None else None,
         "score": score,

@@ -1,4 +1,4 @@
-"""Boxes, masks and ids of a video, frame by frame, from files: MOTChallenge, MOTS, and our JSON Lines.
+"""Boxes, masks and ids of a video, frame by frame, from files: MOTChallenge, MOTS, our own.
 
 The files come from elsewhere: every number is checked, and an error names file and line.
 """
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from streamseg.datasets.coco import checked_rle
 from streamseg.errors import DatasetError
+from streamseg.records.read import read_frames
+from streamseg.records.store import is_record
 
 __all__ = ["SequenceFile", "SequenceFrame", "read_sequence_file"]
 
@@ -76,7 +78,8 @@ class _Row:
 
 
 def read_sequence_file(path: Path) -> SequenceFile:
-    """The file at `path`: `.jsonl` is ours; of other text, commas make MOTChallenge and blanks MOTS.
+    """The file at `path`: records and `.jsonl` are ours; of other text, commas make MOTChallenge and blanks
+    MOTS.
 
     `seqinfo.ini` in its folder or the one above tells length, rate and size. Raises DatasetError.
     """
@@ -84,7 +87,9 @@ def read_sequence_file(path: Path) -> SequenceFile:
     times: dict[int, float] = {}
     kind: Kind = "mot"
     rows: list[_Row] = []
-    for number, line in _lines(path):
+    if is_record(path):
+        kind, rows = "jsonl", _rows_of_record(path, times)
+    for number, line in _lines(path) if kind != "jsonl" else ():
         try:
             if path.suffix == ".jsonl":
                 kind = "jsonl"
@@ -109,6 +114,29 @@ def read_sequence_file(path: Path) -> SequenceFile:
         size or (int(about["imheight"]), int(about["imwidth"])) if size or "imheight" in about else None,
         about.get("name", path.stem),
     )
+
+
+def _rows_of_record(path: Path, times: dict[int, float]) -> list[_Row]:
+    """Raises DatasetError where it has several sources."""
+    rows = []
+    for frame in read_frames(path):
+        if frame.index in times:
+            raise DatasetError(
+                f"{path}: frame {frame.index} is there twice; give each source a record of its own"
+            )
+        times[frame.index] = frame.pts_seconds
+        rows += [
+            _Row(
+                frame.index,
+                -1 if one.track is None else one.track,
+                one.class_name,
+                one.score,
+                one.box,
+                one.rle,
+            )
+            for one in frame.instances
+        ]
+    return rows
 
 
 def _reason(error: Exception) -> str:

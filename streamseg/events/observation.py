@@ -70,6 +70,8 @@ class Observation:
     """(n,) ids of tracks, from 1."""
     class_id: NDArray[np.int32]
     """(n,)"""
+    age: Floats
+    """(n,) seconds since the first sight of its track, which gets its id later."""
     xyxy: Floats
     """(n, 4) boxes in frame pixels."""
     masks: FrameMasks
@@ -150,6 +152,7 @@ def observe(instances: Instances, tracks: Tracks, now: float) -> Observation:
         row=row,
         id=tracks.id[row],
         class_id=instances.class_id[row],
+        age=tracks.age_seconds[row].astype(np.float64),
         xyxy=xyxy[row],
         masks=instances.pixels,
     )

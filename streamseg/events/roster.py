@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg.events.episodes import CLOCK_SLACK
 from streamseg.events.observation import Observation
 from streamseg.events.rows import with_rows
 
@@ -22,8 +23,10 @@ something shows little of itself at first."""
 _HALF_SIZE = 2.0
 """Seconds after which half of a size that is not shown any more is forgotten: whoever goes behind something
 shows little of itself at last."""
-_FORESIGHT = 0.5
-"""Seconds for which the last velocity is worth something."""
+_DRIFT = 1.0
+"""Sizes a second by which an object may have left its way while it was out of sight."""
+_IDS_LATE = 0.25
+"""Seconds by which an id may come after its object: a tracker waits until it is sure."""
 _PACE = 0.5
 """Share of the last step in the running estimate of velocity."""
 
@@ -39,7 +42,8 @@ class Memory(NamedTuple):
     hand_over_after: float
     """Seconds within which a birth beside a death is the same object; 0: never."""
     hand_over_reach: float
-    """How far from the way that it would have gone on, in sizes of the object (root of the box's area)."""
+    """How far from the way that it would have gone on, in its sizes (root of the box's area), and one
+    more for every second."""
 
 
 class HandOver(NamedTuple):
@@ -105,7 +109,8 @@ class Roster:
         for k, old_row in hand_overs:
             row[k], taken[old_row] = old_row, True
         known = row >= 0
-        lost = np.flatnonzero(~taken & stale)
+        gone = self.last_seen < seen.now - memory.forget_after - _IDS_LATE
+        lost = np.flatnonzero(~taken & (gone | (stale & np.isin(self.id, seen.id))))
         spare = len(self) - len(lost) + int((~known).sum()) - MOST_OBJECTS
         if spare > 0:
             unseen = np.setdiff1d(np.flatnonzero(~taken), lost)
@@ -135,16 +140,18 @@ class Roster:
     ) -> list[tuple[int, int]]:
         """Rows of `seen` that are born where an object of ours should be, and that object's row; nearest
         first, each once."""
-        dead = np.flatnonzero(unseen & (seen.now - self.last_seen <= memory.hand_over_after))
+        dead = np.flatnonzero(unseen & (seen.now - self.last_seen <= memory.hand_over_after + _IDS_LATE))
         if not (len(births) and len(dead)) or memory.hand_over_after <= 0:
             return []
-        waited = np.minimum(seen.now - self.last_seen[dead], _FORESIGHT)[:, None]
-        way = _off_the_way(
-            seen.centre[births], self.point[dead], self.point[dead] + self.velocity[dead] * waited
-        )
+        away = seen.now - self.last_seen[dead]
+        end = self.point[dead] + self.velocity[dead] * away[:, None]
+        way = _off_the_way(seen.centre[births], self.point[dead], end)
         ratio = seen.size[births][:, None] / self.size[dead]
-        reach = memory.hand_over_reach * np.maximum(seen.size[births][:, None], self.size[dead])
+        reach = memory.hand_over_reach + _DRIFT * away
+        reach = reach * np.maximum(seen.size[births][:, None], self.size[dead])
+        late = np.minimum(seen.age[births], _IDS_LATE)[:, None]
         fits = (way <= reach) & (ratio <= _MOST_GROWTH) & (ratio >= _LEAST_SEEN)
+        fits &= away - late <= memory.hand_over_after + CLOCK_SLACK
         fits &= seen.class_id[births][:, None] == self.class_id[dead]
         pairs: list[tuple[int, int]] = []
         for k, d in sorted(np.argwhere(fits).tolist(), key=lambda p: (way[p[0], p[1]], p)):

@@ -1,4 +1,4 @@
-"""What `streamseg convert` does: JSON Lines of a run → the format of another tool."""
+"""What `streamseg convert` does: JSON Lines or a record of a run → the format of another tool."""
 
 from __future__ import annotations
 

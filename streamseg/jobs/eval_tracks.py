@@ -109,7 +109,8 @@ def paired_files(truth: Path, given: Path) -> dict[str, tuple[Path, Path]]:
 
 
 def _found(folder: Path, name: str, inside: Sequence[str]) -> Path | None:
-    places = [folder / f"{name}.txt", folder / f"{name}.jsonl", *(folder / name / place for place in inside)]
+    places = [folder / f"{name}.{ending}" for ending in ("txt", "jsonl", "rec")]
+    places += [folder / name / place for place in inside]
     return next((path for path in places if path.is_file()), None)
 
 

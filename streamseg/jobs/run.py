@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from streamseg.addresses import source_ids
+from streamseg.capture.open import is_live
 from streamseg.engine_contract import Engine
 from streamseg.engines.certified import check_certificate, refuse_failed
 from streamseg.engines.engine_file import EngineFile, open_engine_file
@@ -29,6 +30,7 @@ from streamseg.streaming.config_file import ConfigFile
 from streamseg.streaming.job import Job
 from streamseg.streaming.outputs import check_outputs, open_shared, open_sinks
 from streamseg.streaming.recording import Recording
+from streamseg.streaming.records import describe_records
 
 if TYPE_CHECKING:
     from streamseg.streaming.live import LivePage
@@ -67,7 +69,8 @@ def build(
         alpha, count = config.overlay.has_alpha, len(config.sources) + bool(page)
         recording = _recording(config)
         ordering = recording.sinks if recording else []
-        shared = [*open_shared(config.output, count, has_alpha=alpha), *ordering, *extra_sinks]
+        live = any(map(is_live, config.sources)) or not config.sources
+        shared = [*open_shared(config.output, count, has_alpha=alpha, live=live), *ordering, *extra_sinks]
         undo.callback(close_all, shared)
         inputs = [config.engine.path]
         sinks = open_sinks(config.output, config.sources, inputs, shared, has_alpha=alpha)
@@ -83,6 +86,7 @@ def build(
             shared=shared,
             recording=recording,
         )
+        describe_records(shared, job, engine_file)
         undo.pop_all()
     if page:
         page.serve(job, file or ConfigFile(None, {}))

@@ -28,8 +28,8 @@ class ResultStream(Iterator[Result]):
         return next(self._results)
 
     def clip(self, source_id: str, name: str = "") -> None:
-        """Keep what the camera sent around this moment, in the folder `record.clips`; `name` becomes part of
-        the file's. Raises ConfigError."""
+        """Keep what the camera sent around this moment, in the folder `recording.clips`; `name` becomes
+        part of the file's. Raises ConfigError."""
         self._job.clip(source_id, name)
 
     def close(self) -> None:

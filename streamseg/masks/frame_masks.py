@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -57,20 +58,24 @@ class FrameMasks:
     Made when first asked for. Threads may ask at the same time; what two ask for first is then made twice.
     """
 
-    def __init__(self, masks: Masks, xyxy: Boxes) -> None:
-        """`xyxy` (N, 4) are the boxes of the masks in frame pixels, clipped to the frame."""
+    def __init__(self, masks: Masks, xyxy: Boxes, runs: Sequence[Runs] | None = None) -> None:
+        """`xyxy` (N, 4) are the boxes of the masks in frame pixels, clipped to the frame; `runs` are N masks
+        that are known by their pixels alone."""
         self._masks = masks
         self._xyxy = xyxy
+        self._given = runs
 
     def __len__(self) -> int:
         return len(self._masks)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FrameMasks, (self._masks, self._xyxy)  # what was made can be made again
+        return FrameMasks, (self._masks, self._xyxy, self._given)  # what was made can be made again
 
     @cached_property
     def runs(self) -> list[Runs]:
         """Column runs per instance, of which everything else is made."""
+        if self._given is not None:
+            return list(self._given)
         return [runs_of(self._masks, self._xyxy, k) for k in range(len(self))]
 
     @cached_property

@@ -1,4 +1,4 @@
-"""JSON Lines of a run, read frame by frame."""
+"""JSON Lines or a record of a run, read frame by frame."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 
 from streamseg.addresses import printable
 from streamseg.errors import DatasetError
-from streamseg.masks import Region, Rle, region_of_rle
+from streamseg.masks import Region, Rle, region_of_rle, rles_from_runs
+from streamseg.records.block import FrameBlock
+from streamseg.records.store import RunRecord, is_record
 
 __all__ = ["RecordedFrame", "RecordedInstance", "read_frames"]
 
@@ -47,11 +49,15 @@ class RecordedFrame:
     """By descending score."""
 
 
-def read_frames(path: Path) -> Iterator[RecordedFrame]:
-    """The frames of a file that `--jsonl` wrote; the last line may have broken off.
+def read_frames(path: str | Path) -> Iterator[RecordedFrame]:
+    """The frames of a file that `--jsonl` or `--record` wrote; its end may have broken off.
 
     Raises DatasetError, naming file and line.
     """
+    path = Path(path)
+    if is_record(path):
+        yield from _of_record(path)
+        return
     try:
         with path.open("rb") as file:
             for number, line in enumerate(iter(lambda: file.readline(MOST_LINE), b""), start=1):
@@ -60,6 +66,36 @@ def read_frames(path: Path) -> Iterator[RecordedFrame]:
                 yield _frame(line, f"{printable(path)} line {number}")
     except OSError as error:
         raise DatasetError(f"{printable(path)}: cannot be read ({error.strerror})") from error
+
+
+def _of_record(path: Path) -> Iterator[RecordedFrame]:
+    """Source by source."""
+    with RunRecord(path) as recording:
+        for take in recording.takes:
+            names = take.header.classes
+            for block in recording.blocks(take):
+                for k, size_hw in enumerate(block.size_hw.tolist()):
+                    yield _recorded(block, k, take.name, names, (size_hw[0], size_hw[1]))
+
+
+def _recorded(
+    block: FrameBlock, k: int, source: str, names: tuple[str, ...], size_hw: tuple[int, int]
+) -> RecordedFrame:
+    rows = range(int(block.start[k]), int(block.start[k + 1]))
+    assert block.runs
+    rles = rles_from_runs([block.runs.of(row) for row in rows], size_hw)
+    instances = [
+        RecordedInstance(
+            int(block.id[row]) if block.id[row] >= 0 else None,
+            names[block.class_id[row]],
+            float(block.score[row]),
+            (x1, y1, x2, y2),
+            rle,
+        )
+        for row, rle in zip(rows, rles, strict=True)
+        for x1, y1, x2, y2 in [block.xyxy[row].tolist()]
+    ]
+    return RecordedFrame(source, int(block.index[k]), float(block.pts_seconds[k]), tuple(instances))
 
 
 def _frame(line: bytes, where: str) -> RecordedFrame:

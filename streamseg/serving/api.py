@@ -110,6 +110,8 @@ class Api:
                      problems=unknown),
             Endpoint("DELETE", one, self._remove, "Remove a source; its outputs are finished", changed,
                      problems=unknown | refused),
+            Endpoint("POST", one + "/clips", self._clip, "Keep what the camera sent around now, as a clip",
+                     changed, problems=unknown | refused),
             Endpoint("GET", "/api/rules", self._rules, "The rules of events", Answer("now", model=Rules)),
             Endpoint("PUT", rule, self._set_rule, "Set a rule; the others go on as they are", changed,
                      body=NewRule, problems=unknown),
@@ -257,6 +259,9 @@ class Api:
         answer = await self._changed(self._run.remove_source(source_id))
         self._hub.drop(source_id)
         return answer
+
+    async def _clip(self, request: Request) -> Response:
+        return await self._changed(self._run.clip(self._found(request).id))
 
     async def _set_thresholds(self, request: Request, wanted: KeptInstances) -> Response:
         return await self._changed(self._run.set_thresholds(wanted))

@@ -65,7 +65,7 @@ class SourceStatus(_Model):
     age: AgeQuantiles
     reconnects: int
     silent_seconds: float
-    """Since the last frame came out, or since the source was added."""
+    """Since the last frame that the engine has seen came out, or since the source was added."""
 
 
 class KeptInstances(_Model):
@@ -90,6 +90,9 @@ class RunStatus(_Model):
     classes: tuple[str, ...]
     """What the engine knows."""
     thresholds: KeptInstances
+    rung: int
+    """Of the ladder that keeps `max_age_s` (docs/latency.md). 0: every frame is inferred; 1: every second;
+    2: the engine works beside what is shown."""
     rules: dict[str, tuple[str, ...]]
     """Names of the rules of events, by kind."""
     sources: tuple[SourceStatus, ...]
@@ -140,6 +143,9 @@ class ServedRun(Protocol):
         """Another spec under the same id; a masked secret of the old one is kept for the same host."""
 
     def remove_source(self, source_id: str) -> Future[None]: ...
+
+    def clip(self, source_id: str) -> Future[None]:
+        """Done when the clip is ordered."""
 
     def set_thresholds(self, thresholds: KeptInstances) -> Future[None]: ...
 

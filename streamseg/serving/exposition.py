@@ -23,6 +23,7 @@ class _OneReading(Collector):
     def collect(self) -> Iterator[Metric]:
         status = self._status
         yield _gauge("ready", "1 when the engine is open", [((), float(status.ready))])
+        yield _gauge("ladder_rung", "0, 1 or 2: how much is asked of the engine", [((), status.rung)])
         yield _gauge("viewers", "open WebSocket and MJPEG viewers", [((), self._viewers)])
         yield from _counts(status.sources)
         yield from _states(status.sources)

@@ -1,4 +1,4 @@
-"""Who takes messages: a webhook or an MQTT broker. Tested in tests/sinks/test_publish_sink.py."""
+"""Who takes messages: a webhook, an MQTT broker, Kafka. Tested in tests/sinks/test_publish_sink.py."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import json
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
 from streamseg.addresses import Address, shown, split_address
-from streamseg.errors import ConfigError, MissingDependency, StreamsegError
+from streamseg.errors import ConfigError, MissingDependency
+from streamseg.sinks.delivery import ANSWER_SECONDS, AUTH_PAUSE_SECONDS, Destination, Later, Refused
 
-__all__ = ["SCHEMES", "Destination", "Later", "Refused", "check_destination", "open_destination"]
+__all__ = ["SCHEMES", "check_destination", "open_destination"]
 
-SCHEMES = {"http": "requests", "https": "requests", "mqtt": "paho", "mqtts": "paho"}
+SCHEMES = {
+    **dict.fromkeys(("http", "https"), "requests"),
+    **dict.fromkeys(("mqtt", "mqtts"), "paho"),
+    **dict.fromkeys(("kafka", "kafkas"), "confluent_kafka"),
+}
 """Each with the package it needs."""
-
-ANSWER_SECONDS = 10.0
-AUTH_PAUSE_SECONDS = 30.0
-"""An account is locked by who hammers it with a wrong password."""
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _TRY_AGAIN = {408, 425, 429}
@@ -29,28 +30,6 @@ _SET_RIGHT = {401, 403, 404, 405, 407}
 _LOOK_SECONDS = 0.005
 _WELCOME = "Success"
 _NOT_AUTHORIZED = {"Bad user name or password", "Not authorized", "Unsupported protocol version"}
-
-
-class Later(StreamsegError):
-    """It was not taken now, and may be taken after `pause_s`."""
-
-    def __init__(self, reason: str, pause_s: float = 0.0) -> None:
-        super().__init__(reason)
-        self.pause_s = pause_s
-
-
-class Refused(StreamsegError):
-    """It will never be taken."""
-
-
-class Destination(Protocol):
-    """Used by one thread."""
-
-    def send(self, topic: str, body: str) -> None:
-        """Returns when it was taken. Raises Later or Refused."""
-
-    def close(self) -> None:
-        """Idempotent."""
 
 
 def check_destination(address: str) -> Address:
@@ -64,13 +43,18 @@ def check_destination(address: str) -> Address:
         raise ConfigError(f"output.publish {shown(address)!r}: {error}") from error
     package = SCHEMES[parts.scheme]
     if find_spec(package) is None:
-        raise MissingDependency.of(package, "publish", f"output.publish {shown(address)!r}")
+        extra = "kafka" if parts.scheme.startswith("kafka") else "publish"
+        raise MissingDependency.of(package, extra, f"output.publish {shown(address)!r}")
     return parts
 
 
 def open_destination(address: str) -> Destination:
     """For an address that `check_destination` has seen; connects at the first message."""
     parts = split_address(address)
+    if parts.scheme.startswith("kafka"):
+        from streamseg.sinks.kafka_destination import KafkaDestination
+
+        return KafkaDestination(parts)
     return _Mqtt(parts) if parts.scheme in _PORTS else _Webhook(address)
 
 

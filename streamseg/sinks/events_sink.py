@@ -65,8 +65,10 @@ class EventsSink:
 class Envelopes:
     """The events of one frame after another, and in the end those that end what goes on."""
 
-    def __init__(self) -> None:
-        self._wall_minus_monotonic_ns = time.time_ns() - time.monotonic_ns()
+    def __init__(self, wall_minus_monotonic_ns: int | None = None) -> None:
+        """`wall_minus_monotonic_ns`: added to `captured_ns` of frames; None: as the clocks stand now."""
+        now_ns = time.time_ns() - time.monotonic_ns()
+        self._wall_minus_monotonic_ns = now_ns if wall_minus_monotonic_ns is None else wall_minus_monotonic_ns
         self._open: dict[str, Event] = {}
         self._last: dict[str, Frame] = {}
 

@@ -21,7 +21,7 @@ __all__ = ["H264Writer", "Shot"]
 # ultrafast: 3.6 ms of CPU per 720p frame; veryfast takes 13 ms for half the bytes at the same PSNR.
 # zerolatency: a frame leaves the encoder when it enters, and not with the next one; same bytes, same time.
 _CODEC_OPTIONS = {"preset": "ultrafast", "crf": "23", "tune": "zerolatency"}
-_MAX_THREADS = 4
+MOST_THREADS = 4
 _LEAST_SIDE = 4
 """Pixels: pictures two rows high are refused by the encoder."""
 _KEYFRAME_SECONDS = 1.0
@@ -44,8 +44,16 @@ class H264Writer:
     What av.FFmpegError the muxer and the encoder raise is raised from every method.
     """
 
-    def __init__(self, container: OutputContainer, first: Shot, fps: float, time_base: Fraction) -> None:
-        """`fps` is what the header says; `time_base` the seconds of a tick."""
+    def __init__(
+        self,
+        container: OutputContainer,
+        first: Shot,
+        fps: float,
+        time_base: Fraction,
+        threads: int = MOST_THREADS,
+    ) -> None:
+        """`fps` is what the header says; `time_base` the seconds of a tick. Each thread makes a slice of its
+        own of every picture."""
         self.container = container
         self._time_base = time_base
         self.image_hw = first.image.shape[:2]
@@ -56,7 +64,7 @@ class H264Writer:
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         codec = self._stream.codec_context
         codec.time_base = self._time_base
-        codec.thread_count = min(_MAX_THREADS, os.cpu_count() or 1)
+        codec.thread_count = min(threads, os.cpu_count() or 1)
         codec.gop_size = 1 << 20  # keyframes are placed by time, below
         codec.colorspace = codec.color_primaries = codec.color_trc = _SMPTE170M
         codec.color_range = _LIMITED_RANGE

@@ -18,7 +18,8 @@ import signal
 import time
 from pathlib import Path
 
-from streamseg.sinks.destinations import Destination, Later, Refused, open_destination
+from streamseg.sinks.delivery import Destination, Later, Refused
+from streamseg.sinks.destinations import open_destination
 from streamseg.sinks.outbox import Outbox
 
 __all__ = ["DRAIN_SECONDS", "deliver"]

@@ -32,13 +32,14 @@ class Coast:
     def moved(self, item: Segmented, tracker: Tracker) -> Seen:
         """`item` with the instances of the frame before it, each where its track is by now.
 
-        An instance without a track stays where it was. Nothing where nothing was seen, or in another size.
+        An instance without a track stays where it was. Nothing where nothing was seen, in another size, or
+        longer ago than a track lives unseen.
         """
         kept, tracks = self._seen.get(item.frame.source_id, (item, Tracks.untracked(item.instances)))
         size_hw = item.frame.size_hw
-        if kept.frame.size_hw != size_hw:
-            return item, Tracks.untracked(item.instances)
         step = item.frame.pts_seconds - kept.frame.pts_seconds
+        if kept.frame.size_hw != size_hw or step > tracker.config.lost_seconds:
+            return item, Tracks.untracked(item.instances)
         ids, boxes = tracker.ahead(item.frame.pts_seconds)
         place = {track: row for row, track in enumerate(ids.tolist())}
         rows = np.array([place.get(track, -1) for track in tracks.id.tolist()], np.intp)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from streamseg.addresses import shown
 from streamseg.engine_contract import AnyPrecision, AnyRuntime
 from streamseg.errors import ConfigError
 from streamseg.events.config import EventsConfig
@@ -21,7 +22,7 @@ __all__ = [
     "EngineConfig",
     "OutputConfig",
     "OverlayConfig",
-    "RecordConfig",
+    "RecordingConfig",
     "RunConfig",
     "ServeConfig",
     "TrackConfig",
@@ -132,14 +133,20 @@ class OverlayConfig(Section):
 
 
 class OutputConfig(Section):
-    video: Name | None = None
-    """.mp4 or .mkv, annotated."""
+    video: tuple[Name, ...] = ()
+    """Annotated: .mp4, .mkv, .m3u8 (HLS), `rtsp://…`; one, or a list."""
     jsonl: Name | None = None
     """JSON Lines, one line per frame; `-` is standard output."""
     events: Name | None = None
     """JSON Lines, one CloudEvent for each thing that the rules see; `-` is standard output."""
     publish: tuple[Name, ...] = ()
-    """Addresses that get every event: `https://…`, `mqtt://broker/prefix`."""
+    """Addresses that get every event: `https://…`, `mqtt://broker/prefix`, `kafka://broker/topic`."""
+    record: Name | None = None
+    """A record, of which pictures, events and reports can be made later without an engine."""
+    traces: Name | None = None
+    """`http://HOST:4318` of an OpenTelemetry collector."""
+    trace_share: Annotated[float, Field(gt=0, le=1)] = 0.01
+    """Of the frames, those of which a trace is sent."""
     images: Name | None = None
     """Folder for annotated images."""
     show: bool = False
@@ -147,8 +154,13 @@ class OutputConfig(Section):
     summary: Name | None = None
     """JSON file for the end-of-run summary; `-` is standard output."""
 
+    @field_validator("video", mode="before")
+    @classmethod
+    def _one_is_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
-class RecordConfig(Section):
+
+class RecordingConfig(Section):
     """Streams as the cameras encoded them: nothing is drawn on them, and nothing is encoded."""
 
     segments: Name | None = None
@@ -206,7 +218,7 @@ class RunConfig(Section):
     events: EventsConfig | None = None
     """Zones, lines and other rules."""
     output: OutputConfig = OutputConfig()
-    record: RecordConfig = RecordConfig()
+    recording: RecordingConfig = RecordingConfig()
     serve: ServeConfig = ServeConfig()
 
     @field_validator("sources", "classes", mode="before")
@@ -229,7 +241,7 @@ class RunConfig(Section):
     @property
     def copies_packets(self) -> bool:
         """Whether pictures leave the run that nothing was drawn on: as the camera encoded them."""
-        return bool(self.record.segments or self.record.clips)
+        return bool(self.recording.segments or self.recording.clips)
 
     @model_validator(mode="after")
     def _main_streams_are_recorded(self) -> RunConfig:
@@ -237,17 +249,21 @@ class RunConfig(Section):
             raise ValueError("capture.main: of which camera? put it under capture.per_source.NAME")
         cameras = [self.capture, *self.capture.per_source.values()]
         if any(camera.main for camera in cameras) and not self.copies_packets:
-            raise ValueError("a main stream is there to be recorded: name record.segments or record.clips")
+            raise ValueError(
+                "a main stream is there to be recorded: name recording.segments or recording.clips"
+            )
         return self
 
     @model_validator(mode="after")
     def _cut_outs_have_a_place(self) -> RunConfig:
-        video, alpha = self.output.video, self.overlay.has_alpha
-        if video and (Path(video).suffix.lower() in ALPHA_ENDINGS) != alpha:
-            raise ValueError(
-                f"-o {video}: the effect cutout needs {' or '.join(ALPHA_ENDINGS)}, which have alpha, "
-                "and these need the effect; images are png with it"
-            )
+        alpha = self.overlay.has_alpha
+        for video in self.output.video:
+            if (Path(video).suffix.lower() in ALPHA_ENDINGS) != alpha:
+                known = " or ".join(ALPHA_ENDINGS)
+                raise ValueError(
+                    f"-o {shown(video)}: the effect cutout needs {known}, which have alpha, "
+                    "and these need the effect; images are png with it"
+                )
         if alpha and self.output.show:
             raise ValueError("a window shows no alpha: use an effect cutout with -o out.mov or --images")
         return self

@@ -66,6 +66,9 @@ class Control:
     def remove_source(self, source_id: str) -> Future[None]:
         return self._ordered(lambda: self._remove(source_id))
 
+    def clip(self, source_id: str) -> Future[None]:
+        return self._ordered(lambda: self._job.clip(source_id))
+
     def set_thresholds(self, thresholds: KeptInstances) -> Future[None]:
         return self._ordered(lambda: self._choose(thresholds))
 

@@ -230,6 +230,11 @@ class Job:
         """Each once, in the order of their sources."""
         return tuple(self._parts)
 
+    @property
+    def rung(self) -> int:
+        """How far down the ladder it is (`Ladder.rung`); 0 where no age is promised."""
+        return self._contract.ladder.rung if self._contract else 0
+
     def state_of(self, source_id: str) -> SourceState:
         """How a source is doing now; from any thread, also before the run and after it. Raises KeyError."""
         self.streams[source_id]
@@ -343,8 +348,8 @@ class Job:
         """The name of the part that writes into `sink`: `video cam1`, or `jsonl` when sources share it."""
         if sink not in self._parts:
             kind = type(sink).__name__.removesuffix("Sink").lower() or "sink"
-            shared = f"{kind}" if kind not in self._sink_meters else f"{kind} {len(self._parts)}"
-            self._parts[sink] = f"{kind} {source_id}" if kind == "video" else shared
+            name = f"{kind} {source_id}" if kind in ("video", "broadcast") else kind
+            self._parts[sink] = name if name not in self._sink_meters else f"{name} {len(self._parts)}"
             self._unopened.add(sink)
             self._sink_meters[self._parts[sink]] = {}
         return self._parts[sink]

@@ -32,7 +32,7 @@ class SourceMeter:
         """Frames that came from the engine's stage when a newer one, or they themselves, had gone on."""
         self.ages = {stage: LatencyQuantiles() for stage in STAGES}
         self.last_ns: int | None = None
-        """`captured_ns` of the newest frame that came through."""
+        """`captured_ns` of the newest frame that came through the engine."""
         self.rejected: Mapping[str, int] = {}
         """Set, never changed."""
 
@@ -43,7 +43,8 @@ class SourceMeter:
 
     def rendered(self, result: Result) -> None:
         """It goes on to the sinks."""
-        self.last_ns = result.frame.captured_ns
+        if not result.coasted:
+            self.last_ns = result.frame.captured_ns
         self.instances.add(len(result.instances))
         for stage, ages in self.ages.items():
             ages.add(result.age_ms(stage) / 1e3)

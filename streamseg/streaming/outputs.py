@@ -6,33 +6,45 @@ Tested in tests/streaming/test_job.py.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import quote
 
-from streamseg.addresses import source_ids
+from streamseg.addresses import is_address, source_ids
+from streamseg.capture.open import is_live
 from streamseg.files import check_file_replaceable
 from streamseg.sinks.alpha_video_sink import AlphaVideoSink
-from streamseg.sinks.base import Sink
+from streamseg.sinks.base import Sink, close_all
+from streamseg.sinks.broadcast_sink import BroadcastSink, is_broadcast
 from streamseg.sinks.collisions import PlannedOutput, refuse_collisions
 from streamseg.sinks.events_sink import EventsSink
 from streamseg.sinks.image_sink import ImageSink
 from streamseg.sinks.jsonl_sink import JsonlSink
 from streamseg.sinks.null_sink import NullSink
 from streamseg.sinks.publish_sink import PublishSink
+from streamseg.sinks.record_sink import RecordSink
+from streamseg.sinks.trace_sink import TraceSink
 from streamseg.sinks.video_sink import VideoSink
 from streamseg.sinks.window_sink import WindowSink
 from streamseg.streaming.config import OutputConfig
 
 __all__ = ["check_outputs", "open_shared", "open_sinks", "own_sinks", "planned_outputs", "written_paths"]
 
+_WITH_FILES = VideoSink | AlphaVideoSink | BroadcastSink | JsonlSink | EventsSink | RecordSink | ImageSink
+
 
 def planned_outputs(output: OutputConfig, ids: Sequence[str]) -> list[PlannedOutput]:
     """Every file and folder that the run may write, in the order it mentions them."""
-    videos = (
-        [PlannedOutput(_video_path(output.video, i, len(ids)), "-o") for i in ids] if output.video else []
-    )
+    videos = [
+        PlannedOutput(_video_path(video, i, len(ids)), "-o")
+        for video in output.video
+        for i in ids
+        if not is_address(video)
+    ]
     others = [
         PlannedOutput(output.jsonl or "", "--jsonl"),
         PlannedOutput(output.events or "", "--events"),
+        PlannedOutput(output.record or "", "--record"),
         PlannedOutput(output.images or "", "--images", is_folder=True),
         PlannedOutput(output.summary or "", "--summary"),
     ]
@@ -44,9 +56,9 @@ def written_paths(sinks: Iterable[Sink]) -> list[str]:
     paths = [
         sink.folder if isinstance(sink, ImageSink) else sink.path
         for sink in dict.fromkeys(sinks)
-        if isinstance(sink, VideoSink | AlphaVideoSink | JsonlSink | EventsSink | ImageSink) and sink.frames
+        if isinstance(sink, _WITH_FILES) and sink.frames
     ]
-    return [str(path) for path in paths if path.exists()]
+    return [str(path) for path in paths if path and path.exists()]
 
 
 def open_sinks(
@@ -65,8 +77,14 @@ def open_sinks(
     """
     ids = source_ids(specs)
     check_outputs(output, ids, [*specs, *other_inputs])
-    own = {i: own_sinks(output, i, len(ids), has_alpha=has_alpha) for i in ids}
-    every = open_shared(output, len(ids), has_alpha=has_alpha) if shared is None else shared
+    live = any(map(is_live, specs))
+    with ExitStack() as undo:
+        own = {}
+        for i in ids:
+            own[i] = own_sinks(output, i, len(ids), has_alpha=has_alpha)
+            undo.callback(close_all, own[i])
+        every = open_shared(output, len(ids), has_alpha=has_alpha, live=live) if shared is None else shared
+        undo.pop_all()
     return {i: [*own[i], *every] for i in ids}
 
 
@@ -80,12 +98,22 @@ def check_outputs(output: OutputConfig, ids: Sequence[str], inputs: Sequence[str
 
 def own_sinks(output: OutputConfig, source_id: str, count: int, *, has_alpha: bool = False) -> list[Sink]:
     """What only one source of `count` writes. Raises ConfigError or SinkError."""
-    kind = AlphaVideoSink if has_alpha else VideoSink
-    return [kind(_video_path(output.video, source_id, count))] if output.video else []
+    made: list[Sink] = []
+    with ExitStack() as undo:
+        undo.callback(close_all, made)
+        for video in output.video:
+            made.append(_video_sink(video, source_id, count, has_alpha=has_alpha))
+        undo.pop_all()
+    return made
 
 
-def open_shared(output: OutputConfig, count: int, *, has_alpha: bool = False) -> list[Sink]:
-    """What all of `count` sources write. Raises ConfigError or SinkError."""
+def open_shared(
+    output: OutputConfig, count: int, *, has_alpha: bool = False, live: bool = False
+) -> list[Sink]:
+    """What all of `count` sources write; of `live` ones a record that is there is continued.
+
+    Raises ConfigError or SinkError.
+    """
     shared: list[Sink] = []
     if output.jsonl:
         shared.append(JsonlSink(output.jsonl))
@@ -97,11 +125,25 @@ def open_shared(output: OutputConfig, count: int, *, has_alpha: bool = False) ->
         shared.append(NullSink())
     if output.events:
         shared.append(EventsSink(output.events))
+    if output.record:
+        shared.append(RecordSink(output.record, continues=live))
     shared.extend(PublishSink(address) for address in output.publish)
+    if output.traces:
+        shared.append(TraceSink(output.traces, output.trace_share))
     return shared
 
 
+def _video_sink(video: str, source_id: str, count: int, *, has_alpha: bool) -> Sink:
+    path = _video_path(video, source_id, count)
+    if is_broadcast(path):
+        return BroadcastSink(path, source_id)
+    return AlphaVideoSink(path) if has_alpha else VideoSink(path)
+
+
 def _video_path(video: str, source_id: str, count: int) -> str:
-    """`out.mp4`, or `out-<source>.mp4` when there are several."""
+    """`out.mp4`, or `out-<source>.mp4` when there are several; `rtsp://host/live-<source>` likewise."""
+    if is_address(video):
+        address, mark, query = video.partition("?")
+        return f"{address}-{quote(source_id)}{mark}{query}" if count > 1 else video
     path = Path(video)
     return str(path.with_name(f"{path.stem}-{source_id}{path.suffix}")) if count > 1 else video

@@ -45,7 +45,9 @@ class Outrun:
         """Whether one that comes from the engine's stage has been gone past."""
         if self._is_new(frame):
             return False
-        self._meter_of(frame.source_id).overtaken.add()
+        meter = self._meter_of(frame.source_id)
+        meter.overtaken.add()
+        meter.last_ns = frame.captured_ns  # what is only moved on is no sign that the engine lives
         return True
 
     def _is_new(self, frame: Frame) -> bool:

@@ -32,7 +32,7 @@ class Recording:
 
     def __init__(self, config: RunConfig) -> None:
         """Raises ConfigError and SinkError."""
-        asked = config.record
+        asked = config.recording
         self._capture = config.capture
         self.takes_clips = asked.clips is not None
         shelves = [
@@ -50,7 +50,7 @@ class Recording:
         """Raise ConfigError for a source of which nothing can be recorded."""
         if not is_stream(spec) and self._capture.of(source_id).main is None:
             raise ConfigError(
-                f"record: {shown(spec)} is no stream, and only streams are recorded as they come; "
+                f"recording: {shown(spec)} is no stream, and only streams are recorded as they come; "
                 "-o writes a video of any source"
             )
 
@@ -104,5 +104,5 @@ class Recording:
 def clip_of(recording: Recording | None, source_id: str, name: str) -> None:
     """A clip where there is a folder for it. Raises ConfigError."""
     if recording is None or not recording.takes_clips:
-        raise ConfigError("a clip needs a folder: record.clips (--clips)")
+        raise ConfigError("a clip needs a folder: recording.clips (--clips)")
     recording.clip(source_id, name)

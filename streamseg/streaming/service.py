@@ -91,8 +91,10 @@ class Service:
     def _status(self) -> str:
         if not self._is_ready:
             return "opening the engine"
-        streams = self._job.streams
-        live = sum(self._job.state_of(source_id).state == "live" for source_id in streams)
+        streams, live = self._job.streams, 0
+        for source_id in streams:
+            with suppress(KeyError):  # it is leaving just now
+                live += self._job.state_of(source_id).state == "live"
         fps = sum(stream.meter.rate.recent_per_second() for stream in streams.values())
         return f"{live} of {len(streams)} sources live, {fps:.1f} frames a second"
 

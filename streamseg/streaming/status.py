@@ -30,6 +30,7 @@ def status_of(job: Job, notice: str | None = None) -> RunStatus:
         thresholds=KeptInstances(
             score=config.score, double_iou=config.double_iou, classes=config.classes or ()
         ),
+        rung=job.rung,
         rules=_rules(config.events),
         sources=tuple(filter(None, (_source(job, i, links, now_ns) for i in job.streams))),
         notice=notice,

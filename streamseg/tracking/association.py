@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from streamseg.tracking.assignment import linear_sum_assignment
 
-__all__ = ["Pairs", "Rank", "Round", "associate", "best_pairs", "enlarged", "gap_buffer"]
+__all__ = ["Pairs", "Rank", "Round", "associate", "best_pairs", "enlarged", "gap_buffer", "paired_iou"]
 
 Indices = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -89,7 +89,7 @@ def associate(predicted: Floats, found: Floats, stages: Sequence[Round], rank: R
         if stage.allowed is not None:
             taking_part &= stage.allowed[rows, columns]
         at, to = rows.compress(taking_part), columns.compress(taking_part)
-        iou = _paired_iou(a.take(at, axis=1), b.take(to, axis=1), stage.buffer)
+        iou = paired_iou(a.take(at, axis=1), b.take(to, axis=1), stage.buffer)
         if stage.fit is not None:
             iou = stage.fit(at, to, iou)
         close = iou >= stage.gate_iou
@@ -113,7 +113,7 @@ def _touching(a: Floats, b: Floats) -> Pairs:
     return rows, columns
 
 
-def _paired_iou(a: Floats, b: Floats, buffer: float) -> Floats:
+def paired_iou(a: Floats, b: Floats, buffer: float) -> Floats:
     """(P,) IoU of each box of `a` (4, P) with the one of `b` in the same column, both with `buffer` of their
     sides added on every side; all have an area."""
     side_a, side_b = a[2:] - a[:2], b[2:] - b[:2]

@@ -36,7 +36,7 @@ class TrackerConfig:
     """Frames a track must be seen in, without a miss, before it gets its id, at scores of 0.63; it counts the
     sum of the scores, so that less sure detections must be seen longer, and two very sure ones suffice for
     three. 1: the first frame suffices, whatever the score."""
-    lost_seconds: float = 1.2
+    lost_seconds: float = 2.0
     """How long an unseen track is kept, in media time; at least two steps of a slower stream."""
     nominal_step_seconds: float | None = None
     """Usual time between frames of this stream; None: estimated from the recent steps.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamseg.structures import Instances, Tracks, TrackState
 from streamseg.tracking import motion
-from streamseg.tracking.association import Pairs, Round, associate, gap_buffer
+from streamseg.tracking.association import Pairs, Round, associate, gap_buffer, paired_iou
 from streamseg.tracking.clock import StepClock
 from streamseg.tracking.config import TrackerConfig
 from streamseg.tracking.detections import (
@@ -21,6 +21,7 @@ from streamseg.tracking.detections import (
     outline_iou,
     outline_share,
 )
+from streamseg.tracking.occlusion import whole_boxes
 from streamseg.tracking.snapshot import plain_clock, plain_table, restore_clock, restore_table
 from streamseg.tracking.tracks import TrackTable
 
@@ -85,7 +86,8 @@ class Tracker:
         self.rejected_boxes += rejected
         rows, which = self._match(found)
         weight = min(_MOST_WEIGHT, max(1.0, self._clock.step / self._clock.pace_seconds))
-        self._table.see(rows, found, which, self._clock.now, weight)
+        whole = whole_boxes(found, which, motion.boxes_of(self._table.state[rows]))
+        self._table.see(rows, found, which, motion.measure(whole), self._clock.now, weight)
         rows = self._settle(rows)
         born_rows, born = self._begin(found, which, arriving)
         return self._report(
@@ -176,13 +178,16 @@ class Tracker:
         if not len(table):
             return np.zeros(0, np.intp), np.zeros(0, np.intp)
         motion.predict(table.state, clock.step, clock.pace_seconds)
+        expected = motion.boxes_of(table.state)
         confirmed, good = table.id > 0, found.score >= config.high_score
         just_seen = table.seen >= clock.previous
         same_class = table.class_id[:, None] == found.class_id
         masked = np.array([outline is not None for outline in found.outlines], np.bool_)
 
-        def share(rows: Indices, which: Indices, _: Floats) -> Floats:
-            return self._by_outline(outline_share, found, rows, which)
+        def seen_share(rows: Indices, which: Indices, _: Floats) -> Floats:
+            whole = whole_boxes(found, which, expected[rows])
+            of_boxes = paired_iou(expected[rows].T, whole.T, buffer)
+            return np.fmax(self._by_outline(outline_share, found, rows, which), of_boxes)
 
         buffer = gap_buffer(clock.step, clock.pace_seconds)
         stages = (
@@ -190,14 +195,12 @@ class Tracker:
             # Before a newcomer is believed, a track that moved oddly gets a second look.
             Round(confirmed, good, config.gate_iou, buffer + _SECOND_LOOK_BUFFER, same_class),
             # Of an object behind another the box shrinks and grows faster than it may; its mask only loses
-            # cells, or gains some.
-            Round(confirmed, good & masked, _LEAST_SHARE, buffer, same_class, share),
+            # cells, or gains some, and sides that the other one hides are where they should be.
+            Round(confirmed, good & masked, _LEAST_SHARE, buffer, same_class, seen_share),
             Round(confirmed & just_seen, ~good, config.low_gate_iou, buffer),
             Round(~confirmed, good, config.gate_iou, buffer),
         )
-        return associate(
-            motion.boxes_of(table.state), found.xyxy, stages, lambda t, d, iou: self._rank(found, t, d, iou)
-        )
+        return associate(expected, found.xyxy, stages, lambda t, d, iou: self._rank(found, t, d, iou))
 
     def _rank(self, found: Detections, rows: Indices, which: Indices, box_iou: Floats) -> Floats:
         """Mean of box and mask IoU, the box's alone where masks are too small, times the detection's score,

@@ -104,10 +104,12 @@ class TrackTable:
         self.outlines += [found.outlines[k] for k in which.tolist()]
         return np.arange(len(self) - len(which), len(self))
 
-    def see(self, rows: Indices, found: Detections, which: Indices, now: float, weight: float) -> None:
-        """Continue the tracks at `rows` with the detections at `which`; their scores count `weight` times as
-        evidence."""
-        self.state[rows] = motion.correct(self.state[rows], found.measured[which])
+    def see(
+        self, rows: Indices, found: Detections, which: Indices, measured: Floats, now: float, weight: float
+    ) -> None:
+        """Continue the tracks at `rows` with the detections at `which`, whose whole boxes are `measured`
+        (n, 4: cx, cy, w, h); their scores count `weight` times as evidence."""
+        self.state[rows] = motion.correct(self.state[rows], measured)
         # A second look at the same moment is no further evidence.
         score = np.where(self.seen[rows] < now, found.score[which], 0.0)
         self.evidence[rows] += weight * score

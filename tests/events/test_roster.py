@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -30,7 +32,7 @@ def test_rows_stay_while_objects_come_and_go(made):
 
 
 def test_the_forgotten_are_told_with_the_time_they_were_last_seen(made):
-    roster, moves = played(made, [(0.0, {1: at(0)}), (0.5, {1: at(0)}), (2.0, {}), (2.6, {})])
+    roster, moves = played(made, [(0.0, {1: at(0)}), (0.5, {1: at(0)}), (2.0, {}), (2.8, {})])
     assert moves[2].lost.tolist() == []
     assert (moves[3].lost.tolist(), moves[3].lost_at.tolist()) == ([0], [0.5])
     assert len(roster) == 0
@@ -70,3 +72,23 @@ def test_memory_is_bounded(made):
     roster, _ = played(made, frames, keep)
     assert len(roster) == MOST_OBJECTS
     assert set(roster.id[-900:].tolist()) == set(frames[-1][1])
+
+
+@pytest.mark.parametrize(("x", "handed"), [(100, True), (220, False)], ids=["on its way", "beyond it"])
+def test_who_was_out_of_sight_longer_may_have_come_farther(made, x, handed):
+    """40 pixels a second for as long as it was away, and 1.7 + 1.5 of its sizes beside that."""
+    memory = Memory(forget_after=2.0, hand_over_after=2.0, hand_over_reach=0.7)
+    walk = [(k / 10, {1: at(4.0 * k)}) for k in range(5)]
+    _, moves = played(made, [*walk, (1.9, {2: at(x, 60)})], memory)
+    assert [(h.old, h.new) for h in moves[-1].hand_overs] == ([(1, 2)] if handed else [])
+
+
+@pytest.mark.parametrize(("age", "handed"), [(0.1, True), (0.0, False)])
+def test_an_id_may_come_later_than_its_object(made, age, handed):
+    """Out of sight for 2.05 seconds by its ids, and for 1.95 in truth."""
+    memory = Memory(forget_after=2.0, hand_over_after=2.0, hand_over_reach=0.7)
+    roster, _ = Roster.none().step(observe(*made({1: at(0)}), 0.0), -np.inf, memory)
+    instances, tracks = made({2: at(0)})
+    seen = observe(instances, replace(tracks, age_seconds=np.array([age], np.float32)), 2.05)
+    roster, moves = roster.step(seen, 2.0, memory)
+    assert bool(moves.hand_overs) == handed

@@ -1,6 +1,7 @@
 """`streamseg convert`, from a real run's data to every format."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -68,3 +69,18 @@ def test_a_format_that_is_not_there(data):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "did you mean 'mot'" in done.stderr
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_a_record_gives_what_the_json_lines_of_its_run_give(recorded_run, tmp_path, to):
+    made = []
+    for data in (recorded_run.record, recorded_run.jsonl):
+        out = tmp_path / data.suffix[1:]
+        assert convert(data, to, out) == 45
+        files = sorted(out.iterdir()) if out.is_dir() else [out]
+        made.append("".join(path.read_text() for path in files))
+    # JSON Lines round boxes to a hundredth of a pixel and scores to four decimals.
+    numbers = [re.sub(r"-?\d+\.\d+", lambda m: f"{float(m[0]):.1f}", text) for text in made]
+    words = [re.sub(r"-?\d+\.\d+", "", text) for text in made]
+    assert words[0] == words[1]
+    assert len(numbers[0]) > 1000

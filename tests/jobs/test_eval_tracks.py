@@ -128,3 +128,11 @@ def test_the_command_prints_a_table_and_its_mistakes(scene: tuple[Path, Path], t
     )
     done = told_to(truth, "--video", scene[0])
     assert (done.returncode, done.stderr) == (2, "streamseg: eval-tracks: --video and --engine go together\n")
+
+
+def test_a_record_is_its_own_truth(recorded_run):
+    """And equals the JSON Lines of its run."""
+    for results in (recorded_run.record, recorded_run.jsonl):
+        figures = evaluate_tracks(recorded_run.record, results=results)
+        assert figures["compared"] == "masks"
+        assert figures["all"]["HOTA"] == pytest.approx(100, abs=0.01)

@@ -50,6 +50,20 @@ def test_a_source_comes_changes_and_goes(served):
     assert f"render {source_id}" not in served.job.pipeline
 
 
+def test_a_clip_is_ordered_or_refused(served, monkeypatch):
+    source_id = served.add(SCENE.format(8, 5))
+    one = f"/api/sources/{source_id}"
+    answer = served.ask("POST", f"{one}/clips")
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "a clip needs a folder: recording.clips (--clips)"
+    assert served.ask("POST", "/api/sources/none/clips").status_code == 404
+    ordered = []
+    monkeypatch.setattr(served.job, "clip", ordered.append)
+    assert served.ask("POST", f"{one}/clips").json()["sources"]
+    assert ordered == [source_id]
+    assert served.ask("DELETE", one).status_code == 200
+
+
 def test_two_of_one_name_are_told_apart(served):
     one, other = served.add(SCENE.format(7, 5)), served.add(SCENE.format(7, 5))
     assert (one, other) == ("synthetic-7", "synthetic-7-2")
@@ -223,7 +237,8 @@ def test_every_route_is_in_the_document_and_answers_as_it_says(served, scene):
             body = bodies.get(which) if "requestBody" in operation else None
             with served.ask(method.upper(), address, json=body, stream=True) as answer:
                 assert str(answer.status_code) in operation["responses"], (method, path, answer.status_code)
-                assert answer.status_code < 300, (method, path)
+                refused = path.endswith("/clips")  # nothing is recorded in this run
+                assert (answer.status_code == 422) if refused else answer.status_code < 300, (method, path)
                 content = operation["responses"][str(answer.status_code)].get("content", {})
                 media = answer.headers.get("content-type", "").split(";")[0]
                 assert not content or media in {one.split(";")[0] for one in content}, path
@@ -235,3 +250,13 @@ def test_every_route_is_in_the_document_and_answers_as_it_says(served, scene):
     schemas = document["components"]["schemas"]
     assert {"RunStatus", "SourceStatus", "NewSource", "KeptInstances", "Problem"} <= set(schemas)
     assert set(served.status()) == set(schemas["RunStatus"]["properties"])
+
+
+@pytest.mark.slow
+def test_an_engine_that_is_outrun_is_said_to_be(serve, monkeypatch):
+    monkeypatch.setattr("streamseg.streaming.ladder._WINDOW_S", 0.3)
+    run = serve(sources=[SCENE.format(1, ENDLESS)], drop="oldest", max_age_s=0.1, latency_s=0.2)
+    eventually(lambda: run.status()["rung"] == 2)
+    assert "streamseg_ladder_rung 2.0" in run.ask("GET", "/metrics").text
+    with run.viewer() as viewer:
+        assert newest(viewer, "synthetic-1")["frame"]["coasted"]

@@ -297,7 +297,10 @@ def test_a_wrong_password_says_so_and_is_not_printed(broker, result_of, tmp_path
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("ftp://host/x", "an address that begins with http://, https://, mqtt:// or mqtts://"),
+        (
+            "ftp://host/x",
+            "an address that begins with http://, https://, mqtt://, mqtts://, kafka:// or kafkas://",
+        ),
         ("events.json", "an address that begins with"),
         ("https://", "an address that begins with"),
         ("mqtt://u:hidden@host:99999/", "the port after the host is not a number up to 65535"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -168,12 +169,16 @@ def test_frames_go_on_past_the_engine_and_what_it_finds_later_moves_the_next() -
     assert [result.frame.index for result in shown] == list(range(31))
     assert [result.coasted for result in shown] == [False] + [True] * 30
     assert (meter.outrun.value, meter.overtaken.value) == (30, 5)
+    assert meter.last_ns == 0
     assert {tuple(result.tracks.id.tolist()) for result in shown[20:]} == {(1,)}
     left = [float(result.instances.xyxy[0, 0]) for result in shown]
     assert left[20:] == pytest.approx([2.0 * k for k in range(20, 31)], abs=3)
+    # What was seen longer ago than a track lives is shown no more.
+    [late] = follow.process([replace(frame(90), pts_seconds=25 / 30 + TrackerConfig().lost_seconds + 0.1)])
+    assert (late.coasted, len(late.instances)) == (True, 0)
     # Above the last rung frames past the engine are left alone.
     ladder.rung = 1
-    assert list(follow.process([frame(31)])) == []
+    assert list(follow.process([frame(91)])) == []
     follow.forget("cam")
     assert [result.frame.index for result in follow.process([square(3, 12.0)])] == [3]
 

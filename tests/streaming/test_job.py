@@ -18,6 +18,7 @@ from streamseg.errors import ConfigError, CorruptSource, EngineError, SinkError,
 from streamseg.jobs.run import build
 from streamseg.jobs.stream import stream
 from streamseg.scene import SyntheticScene
+from streamseg.sinks.base import close_all
 from streamseg.sinks.list_sink import ListSink
 from streamseg.streaming import depths
 from streamseg.streaming.config import load_config
@@ -360,3 +361,33 @@ def test_a_cut_out_is_written_with_alpha(clip, tmp_path):
 def test_effects_that_cannot_be(options, says):
     with pytest.raises(ConfigError, match=says):
         load_config(None, {"sources": ["synthetic"], **options})
+
+
+def test_an_annotated_video_goes_to_several_places_each_with_the_name_of_its_source(clip, tmp_path):
+    other = tmp_path / "other.mp4"
+    other.write_bytes(clip.read_bytes())
+    videos = [str(tmp_path / "a.mp4"), str(tmp_path / "b.mkv"), "rtsp://user:pw@host/live?x=1"]
+    config = load_config(None, {"sources": [str(clip), str(other)], "output": {"video": videos}})
+    sinks = open_sinks(config.output, config.sources)
+    assert [s.path and s.path.name for s in sinks["other"]] == ["a-other.mp4", "b-other.mkv", None]
+    assert sinks["other"][2].address == "rtsp://user:pw@host/live-other?x=1"
+    close_all(sink for of_source in sinks.values() for sink in of_source)
+    job = job_of({"sources": [str(clip)], "output": {"video": videos[:2]}})
+    job.run()
+    assert [len(times_of(path)) for path in videos[:2]] == [25, 25]
+    assert summary(job)["outputs"] == videos[:2]
+
+
+def test_an_output_that_cannot_be_leaves_no_program_of_another_behind(clip, tmp_path):
+    videos = [str(tmp_path / "live.m3u8"), str(tmp_path / "out.xyz")]
+    config = load_config(None, {"sources": [str(clip)], "output": {"video": videos}})
+    before = children()
+    with pytest.raises(ConfigError, match="no video format for the ending"):
+        open_sinks(config.output, config.sources)
+    assert children() == before
+
+
+def children():
+    """Of this process."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {number for task in tasks for number in task.read_text(encoding="ascii").split()}

@@ -72,7 +72,7 @@ def test_what_is_decoded_is_recorded_from_the_same_connection(rtsp_server, tmp_p
     kept = ListSink()
     record = {"segments": str(tmp_path / "all"), "segment_s": 1, "clips": str(tmp_path / "clips")}
     record |= {"before_s": 0.5, "after_s": 0.5}
-    job, thread = running({"sources": [rtsp_server.url], "record": record}, [kept])
+    job, thread = running({"sources": [rtsp_server.url], "recording": record}, [kept])
     (source_id,) = job.streams
     try:
         eventually(lambda: len(heights(tmp_path / "all")) >= 3)
@@ -119,7 +119,7 @@ def test_the_main_stream_is_recorded_while_the_engine_sees_the_sub_stream(rtsp_s
     kept = ListSink()
     options = {
         "sources": [rtsp_server.url],
-        "record": {"segments": str(tmp_path), "segment_s": 1},
+        "recording": {"segments": str(tmp_path), "segment_s": 1},
         "capture": {"main": main.url, "max_backoff_s": 0.5, "read_timeout_s": 2},
     }
     job, thread = running(options, [kept])
@@ -143,8 +143,8 @@ def test_the_main_stream_is_recorded_while_the_engine_sees_the_sub_stream(rtsp_s
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"sources": ["a.mp4"], "record": {"segments": "OUT"}}, "record: a.mp4 is no stream"),
-        ({"sources": ["0"], "record": {"clips": "OUT"}}, "record: 0 is no stream"),
+        ({"sources": ["a.mp4"], "recording": {"segments": "OUT"}}, "recording: a.mp4 is no stream"),
+        ({"sources": ["0"], "recording": {"clips": "OUT"}}, "recording: 0 is no stream"),
         (
             {"sources": ["rtsp://a/b"], "capture": {"main": "rtsp://a/c"}},
             "a main stream is there to be recorded",
@@ -153,19 +153,19 @@ def test_the_main_stream_is_recorded_while_the_engine_sees_the_sub_stream(rtsp_s
             {
                 "sources": ["rtsp://a/b", "rtsp://c/d"],
                 "capture": {"main": "rtsp://a/c"},
-                "record": {"segments": "OUT"},
+                "recording": {"segments": "OUT"},
             },
             "capture.main: of which camera",
         ),
-        ({"sources": ["rtsp://a/b"], "record": {"segments": "FILE"}}, "FILE: "),
+        ({"sources": ["rtsp://a/b"], "recording": {"segments": "FILE"}}, "FILE: "),
     ],
 )
 def test_what_cannot_be_recorded_is_refused_at_once(tmp_path, options, said):
     (tmp_path / "FILE").write_text("", encoding="utf-8")
-    record = {key: value.replace("OUT", str(tmp_path)) for key, value in options.get("record", {}).items()}
+    record = {key: value.replace("OUT", str(tmp_path)) for key, value in options.get("recording", {}).items()}
     record = {key: value.replace("FILE", str(tmp_path / "FILE")) for key, value in record.items()}
     with pytest.raises(Exception, match=said.replace("FILE", str(tmp_path / "FILE"))) as caught:
-        build(load_config(None, {**options, "record": record}))
+        build(load_config(None, {**options, "recording": record}))
     assert caught.type.__module__ == "streamseg.errors"
 
 
@@ -173,13 +173,13 @@ def test_a_run_tells_whether_it_copies_packets(tmp_path):
     """What a run that redacts asks."""
     assert not load_config(None, {"sources": ["rtsp://a/b"]}).copies_packets
     for key in ("segments", "clips"):
-        config = load_config(None, {"sources": ["rtsp://a/b"], "record": {key: str(tmp_path)}})
+        config = load_config(None, {"sources": ["rtsp://a/b"], "recording": {key: str(tmp_path)}})
         assert config.copies_packets
 
 
 def test_a_clip_without_a_folder_is_refused():
     config = load_config(None, {"sources": ["synthetic?frames=3"]})
     job = Job(config, open_sinks(config.output, config.sources), INFO, lambda: FakeEngine(INFO, outputs_of))
-    with pytest.raises(ConfigError, match=r"a clip needs a folder: record.clips \(--clips\)"):
+    with pytest.raises(ConfigError, match=r"a clip needs a folder: recording.clips \(--clips\)"):
         job.clip("synthetic")
     job.close()

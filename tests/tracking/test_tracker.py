@@ -111,7 +111,7 @@ def test_masks_are_moved_with_their_tracks(make_instances: MakeInstances) -> Non
     assert ids_of(step(14, 13 + 4 * 14, 10 + 4 * 14)) == [1, 2]
 
 
-@pytest.mark.parametrize(("hidden_seconds", "expected"), [(1.0, [1]), (1.5, [-1])])
+@pytest.mark.parametrize(("hidden_seconds", "expected"), [(1.0, [1]), (2.4, [-1])])
 def test_occlusion_and_the_lost_buffer(
     make_instances: MakeInstances, hidden_seconds: float, expected: list[int]
 ) -> None:

@@ -4,6 +4,7 @@ import { listEvents, listRules } from "./told.js";
 
 const element = (id) => document.getElementById(id);
 const settings = { masks: true, labels: true, zones: true };
+const RUNGS = ["", ", too slow for every frame: every second one is moved by the tracker", ", too slow: frames are moved by the tracker"];
 const cards = new Map();
 const visible = new Set();
 const decoder = new TextDecoder();
@@ -147,7 +148,7 @@ async function receive(from, data) {
 }
 
 function tellState(state) {
-  element("engine").textContent = `${state.engine} on ${state.runtime}`;
+  element("engine").textContent = `${state.engine} on ${state.runtime}${RUNGS[state.rung]}`;
   element("notice").textContent = state.notice ?? "";
   element("notice").hidden = !state.notice;
   if (document.activeElement !== element("score")) element("score").value = state.thresholds.score;

@@ -27,10 +27,12 @@ def script(parity: ModuleType) -> ModuleType:
     return module
 
 
-def assert_equal(found: dict[str, Any], pictures: int) -> None:
-    """Every detection is there, of the same score and box; masks differ in what 8 bits cannot decide."""
+def assert_equal(found: dict[str, Any], pictures: int, masks: float) -> None:
+    """Every detection is there, of the same score and box; of this share of them the masks differ, if at
+    all, in what 8 bits cannot decide."""
     assert found["expected"] == 100 * pictures
-    assert found["equal"] + found["rounding"] >= 0.99 * found["expected"], found["differing"]
+    assert not [text for text in found["differing"] if "no such instance" in text]
+    assert found["equal"] + found["rounding"] >= masks * found["expected"], found["differing"]
     assert found["score"] < 1e-3
     assert found["pixels"] < 0.5
 
@@ -44,7 +46,7 @@ def test_in_torch_on_one_picture(script: ModuleType, shared_dir: Path, name: str
 
     found = script.measure_torch(cases, script.REFERENCES[name], state)
 
-    assert_equal(script.asdict(found), 1)
+    assert_equal(script.asdict(found), 1, masks=0.99)
     assert found.score < 1e-4
     assert found.equal >= 98
 
@@ -56,8 +58,9 @@ def test_in_torch_on_one_picture(script: ModuleType, shared_dir: Path, name: str
 def test_in_every_runtime(script: ModuleType, shared_dir: Path, tmp_path: Path, name: str) -> None:
     result = script.measure(shared_dir, name, 10, tmp_path)
 
-    assert_equal(result["torch"], 10)
+    assert_equal(result["torch"], 10, masks=0.99)
     alike = result["pictures of the exported size"]
     assert alike >= 3
     for runtime in ("onnxruntime", "openvino"):
-        assert_equal(result[runtime], alike)
+        # Other sums of FP32 move boxes by hundredths of a pixel here, and small masks by a pixel with them.
+        assert_equal(result[runtime], alike, masks=0.9)

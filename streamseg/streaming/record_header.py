@@ -33,6 +33,7 @@ def describe_records(sinks: Iterable[Sink], job: Job, engine: EngineFile) -> Non
         certificate=str(certificate["verdict"]) if certificate else "",
         certificate_sha256=_hash(certificate) if certificate else "",
         colours=tuple(f"#{red:02x}{green:02x}{blue:02x}" for blue, green, red in PALETTE),
+        redacted=job.config.redact.classes if job.config.redact else (),
     )
     for record in records:
         record.describe(header, lambda source_id: _spec(job, source_id))

@@ -150,6 +150,24 @@ def test_bad_input_leaves_nothing_behind(float_path: Path, frames: list[Frames],
     assert list(output.parent.iterdir()) == []
 
 
+def test_an_engine_that_finds_nothing_any_more_is_not_written(
+    float_path: Path, frames: list[Frames], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dead(model: Any, nodes: list[str], reader: Any, *_: object) -> Any:
+        while reader.get_next() is not None:
+            pass
+        next(n for n in model.graph.node if "scores" in n.output).output[:] = ["alive"]
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0.1), "little"))
+        model.graph.node.append(onnx.helper.make_node("Mul", ["alive", "little"], ["scores"]))
+        return model
+
+    monkeypatch.setattr("streamseg.compile.quantize._quantized", dead)
+    said = r"int8.onnx: finds nothing in INT8, its best score on 4 calibration frames is 0\.1., in FP32 1\."
+    with pytest.raises(ExportError, match=said):
+        quantize(float_path, tmp_path / "int8.onnx", frames)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_an_int8_engine_is_not_quantised_again(int8_path: Path, frames: list[Frames], tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="not an FP32 engine"):

@@ -9,9 +9,11 @@ import pytest
 
 from streamseg.engines.engine_file import open_engine_file
 from streamseg.jobs.obtain import engine_path
+from streamseg.jobs.run import build
 from streamseg.overlay.palette import PALETTE
 from streamseg.records.header import clip_fingerprint
 from streamseg.records.store import RecordReader
+from streamseg.streaming.config import load_config
 
 
 def test_a_record_names_its_engine_and_its_clip(recorded_run):
@@ -47,3 +49,22 @@ def test_pandas_opens_it_as_the_document_says(recorded_run):
         assert tracks == len({t for r in recorded_run.results for t in r.tracks.id.tolist() if t > 0})
         assert rows > 3
     assert rows == sum(len(result.instances) for result in recorded_run.results)
+
+
+@pytest.mark.slow
+def test_a_record_of_a_run_that_redacts_says_so_and_has_no_place(tmp_path):
+    record = tmp_path / "run.rec"
+    options = {
+        "sources": ["synthetic"],
+        "engine": {"path": "shapes"},
+        "max_frames": 40,
+        "redact": {"classes": ["shape"]},
+        "output": {"record": str(record)},
+    }
+    assert build(load_config(None, options)).run() == 0
+    with RecordReader(record) as recording:
+        [take] = recording.takes
+        instances = [int(block.start[-1]) for block in recording.blocks(take)]
+    assert take.header.redacted == ("shape",)
+    assert instances
+    assert sum(instances) == 0

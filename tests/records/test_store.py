@@ -63,7 +63,7 @@ def test_a_record_cut_off_is_read_up_to_the_cut(record, tmp_path, share, caplog)
     with caplog.at_level(logging.WARNING), RecordReader(path) as recording:
         read = [sum(map(len, recording.blocks(take))) for take in recording.takes]
         assert recording.damage
-    assert 600 * share - 80 <= sum(read) < 600  # tables and the index come first
+    assert 600 * share - 80 <= sum(read) <= 600 * share + 20  # tables and the index come first
     lines = [line for line in caplog.messages if "cut" in line]
     assert lines
     assert all(str(path) in line and "\n" not in line for line in lines)

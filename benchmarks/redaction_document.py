@@ -70,6 +70,7 @@ def _davis(report: dict[str, Any]) -> str:
     people, never = made["people_in_frames"], made["never_found_people_in_frames"]
     clear = f"{made['ours_clear']:,} | {made['by_frame_clear']:,}"
     filled = _percent(made["ours_filled_frames"], made["scenes"] * made["frames_of_each"])
+    covered = _percent(made["ours_pixels_covered"], made["pixels"])
     half = round(100 * made["clear_means_share_of_pixels"])
     return "\n".join(
         [
@@ -82,6 +83,7 @@ def _davis(report: dict[str, Any]) -> str:
             f"| persons more than {half} % clear in a frame | {clear} |",
             f"| the same, of the {people - never:,} found at all | {made['ours_clear_of_found']:,} | – |",
             f"| frames filled | {filled} | – |",
+            f"| covered of the whole picture | {covered} | – |",
             "",
             f"Never found within a second, and so the residual risk of this engine here: "
             f"{never:,} of {people:,}.",

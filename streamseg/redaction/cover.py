@@ -150,7 +150,7 @@ class Cover:
             parts, margin = self._between(t, k - 1, k)
         elif before and t - self.times[-1] <= self.patience_s and t < self.until_t:
             parts, margin = self._way(t, k - 1, -1)
-        elif after and self.times[0] - t <= min(self.patience_s, back_s) and not self.ghost:
+        elif after and self.times[0] - t <= min(self.patience_s, back_s):
             parts, margin = self._way(t, 0, 1)
         else:
             return None

@@ -19,8 +19,8 @@ __all__ = ["Covers", "Hidden"]
 
 _GATE = 0.3
 """Least IoU of an object's expected box with that of a detection which goes on with it."""
-_SURE = 0.45
-"""Below this IoU a link may be wrong."""
+_SURE, _SURE_AFTER_GAP = 0.45, 0.6
+"""Below this IoU a detection is taken for another object's, and one that was long there waits on its own."""
 _RIVAL = 0.3
 """Another object whose IoU with the detection reaches this may be the one it shows."""
 _ESTABLISHED = 1.0
@@ -59,6 +59,8 @@ class Covers:
         self._covers: list[Cover] = []
         self._back_s = back_s
         self._tells_apart = tells_apart
+        self._before_t = -np.inf
+        """Media time of the frame looked at last."""
         self._homes: dict[int, Cover] = {}
 
     def __len__(self) -> int:
@@ -98,7 +100,7 @@ class Covers:
         ]
         solid = [cover for cover in self._covers if not cover.ghost]
         iou = _iou(np.array([cover.expected(t) for cover in solid]).reshape(-1, 4), boxes)
-        pairs = _best_pairs(iou)
+        pairs = {k: which for k, which in _best_pairs(iou).items() if self._goes_on(solid[k], iou[k, which])}
         self._go_on(solid, sightings, iou, pairs)
         fresh = set(range(len(sightings))) - set(pairs.values())
         self._covers += [Cover(sightings[k]) for k in sorted(fresh)]
@@ -107,6 +109,7 @@ class Covers:
                 cover.doubt_t = t
         if self._tells_apart:
             self._doubt_crowds(t)
+        self._before_t = t
 
     def _go_on(
         self, solid: list[Cover], sightings: list[Sighting], iou: NDArray[np.float64], pairs: dict[int, int]
@@ -115,15 +118,19 @@ class Covers:
         for k, which in pairs.items():
             cover, sighting = solid[k], sightings[which]
             rivals = [solid[j] for j in left_out if iou[j, which] >= _RIVAL]
-            unsure = bool(iou[k, which] < _SURE)
-            cover.mistakable |= unsure or bool(rivals)
-            known = cover.evidence >= _ESTABLISHED
-            if known and (unsure or any(rival.evidence >= _ESTABLISHED for rival in rivals)):
+            cover.mistakable |= bool(rivals) or bool(iou[k, which] < _SURE)
+            if cover.evidence >= _ESTABLISHED and any(rival.evidence >= _ESTABLISHED for rival in rivals):
                 self._leave_ghost(cover, sighting.t)
             if sighting.track != cover.last.track:
                 cover.mistakable |= cover.last.track > 0
                 cover.doubt_t = sighting.t
             cover.add(sighting)
+
+    def _goes_on(self, cover: Cover, iou: float) -> bool:
+        """Whether a detection that fits so well is of this object: a wrong yes would leave what comes newly
+        uncovered before, and this one from now on."""
+        sure = _SURE if cover.last.t == self._before_t else _SURE_AFTER_GAP
+        return cover.evidence < _ESTABLISHED or iou >= sure
 
     def _leave_ghost(self, cover: Cover, t: float) -> None:
         if t - cover.ghosted_t >= _GHOST_SECONDS:

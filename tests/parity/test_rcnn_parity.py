@@ -48,7 +48,7 @@ def test_in_torch_on_one_picture(script: ModuleType, shared_dir: Path, name: str
 
     assert_equal(script.asdict(found), 1, masks=0.99)
     assert found.score < 1e-4
-    assert found.equal >= 98
+    assert found.equal >= 90
 
 
 @pytest.mark.parity

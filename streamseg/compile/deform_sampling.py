@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from streamseg.compile.node_chain import Part, chained, in_sampling_scope
+from streamseg.compile.node_chain import Part, chained, in_sampling_scope, replace_nodes
 from streamseg.compile.precision import drop_unused_weights
 from streamseg.errors import ExportError
 
@@ -27,12 +27,7 @@ def with_sampled_deform_conv(model: onnx.ModelProto, path: str) -> onnx.ModelPro
     groups, no factors, a picture without fixed size.
     """
     model = onnx.shape_inference.infer_shapes(model)
-    rewriting = _Rewriting(model.graph, path)
-    nodes: list[onnx.NodeProto] = []
-    for node in model.graph.node:
-        nodes += rewriting.replacement(node) if node.op_type == "DeformConv" else [node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    replace_nodes(model.graph, "DeformConv", _Rewriting(model.graph, path).replacement)
     drop_unused_weights(model.graph)
     return model
 

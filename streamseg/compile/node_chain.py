@@ -6,7 +6,7 @@ Tested in tests/compile/test_roi_sampling.py.
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import onnx
@@ -15,10 +15,21 @@ from onnx import helper
 from streamseg.compile.precision import SAMPLING_SCOPE
 from streamseg.engines.metadata import SCOPES
 
-__all__ = ["Part", "chained", "in_sampling_scope"]
+__all__ = ["Part", "chained", "in_sampling_scope", "replace_nodes"]
 
 Part = tuple[str, list[str], dict[str, Any]]
 """Operator, inputs, attributes."""
+
+
+def replace_nodes(
+    graph: onnx.GraphProto, operator: str, replacement: Callable[[onnx.NodeProto], list[onnx.NodeProto]]
+) -> None:
+    """Put in place of every node of `operator` what `replacement` makes of it."""
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        nodes += replacement(node) if node.op_type == operator else [node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def chained(parts: Sequence[Part], name: str) -> list[onnx.NodeProto]:

@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from streamseg.compile.node_chain import Part, chained, in_sampling_scope
+from streamseg.compile.node_chain import Part, chained, in_sampling_scope, replace_nodes
 from streamseg.errors import ExportError
 
 __all__ = ["with_sampled_rois"]
@@ -30,12 +30,7 @@ def with_sampled_rois(model: onnx.ModelProto, path: str) -> onnx.ModelProto:
     `path`, for maps without fixed size and for the greatest instead of the mean.
     """
     model = onnx.shape_inference.infer_shapes(model)
-    rewriting = _Rewriting(model.graph, path)
-    nodes: list[onnx.NodeProto] = []
-    for node in model.graph.node:
-        nodes += rewriting.replacement(node) if node.op_type == "RoiAlign" else [node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    replace_nodes(model.graph, "RoiAlign", _Rewriting(model.graph, path).replacement)
     return model
 
 

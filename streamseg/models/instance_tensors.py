@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["InstanceTensors"]
+from streamseg.errors import ExportError
+
+__all__ = ["InstanceTensors", "check_limits"]
 
 
 class InstanceTensors(NamedTuple):
@@ -22,3 +24,11 @@ class InstanceTensors(NamedTuple):
     """(B, K, mh, mw) uint8: probability × 255, zero outside the box, or a logit (`Family.mask_encoding`)."""
     number: Tensor
     """(B,) int32, the contract's `count` (a tuple has a method of that name)."""
+
+
+def check_limits(max_detections: int, most: int, score_threshold: float) -> None:
+    """Raise ExportError for more detections than the `most` a tail can have, or a threshold that is none."""
+    if not 1 <= max_detections <= most:
+        raise ExportError(f"max_detections {max_detections}: must be 1…{most}")
+    if not 0 <= score_threshold < 1:
+        raise ExportError(f"score_threshold {score_threshold}: must be 0…1")

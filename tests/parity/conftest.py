@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -30,3 +30,20 @@ def parity() -> Iterator[ModuleType]:
 def reference(shared_dir: Path) -> Path:
     """The folder of reference outputs."""
     return shared_dir / "reference"
+
+
+@pytest.fixture(scope="session")
+def script_of(parity: ModuleType) -> Callable[[str], ModuleType]:
+    """A script beside benchmarks/parity.py as a module; `parity` has put its folder on the path."""
+
+    def loaded(name: str) -> ModuleType:
+        path = Path(str(parity.__file__)).parent / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"benchmark_{name}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules.setdefault("parity", parity)
+        spec.loader.exec_module(module)
+        return module
+
+    return loaded

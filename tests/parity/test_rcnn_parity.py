@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,16 +14,9 @@ NAMES = ("torchvision_maskrcnn_r50_fpn", "mmdet_mask_rcnn_r50")
 
 
 @pytest.fixture(scope="module")
-def script(parity: ModuleType) -> ModuleType:
-    """benchmarks/rcnn_reference.py as a module; `parity` has put its folder on the path."""
-    path = Path(str(parity.__file__)).parent / "rcnn_reference.py"
-    spec = importlib.util.spec_from_file_location("benchmark_rcnn_reference", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault("parity", parity)
-    spec.loader.exec_module(module)
-    return module
+def script(script_of: Callable[[str], ModuleType]) -> ModuleType:
+    """benchmarks/rcnn_reference.py."""
+    return script_of("rcnn_reference")
 
 
 def assert_equal(found: dict[str, Any], pictures: int, masks: float) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,16 +11,9 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def reference_script(parity: ModuleType) -> ModuleType:
-    """benchmarks/rtmdet_reference.py as a module; `parity` has put its folder on the path."""
-    path = Path(str(parity.__file__)).parent / "rtmdet_reference.py"
-    spec = importlib.util.spec_from_file_location("benchmark_rtmdet_reference", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault("parity", parity)
-    spec.loader.exec_module(module)
-    return module
+def reference_script(script_of: Callable[[str], ModuleType]) -> ModuleType:
+    """benchmarks/rtmdet_reference.py."""
+    return script_of("rtmdet_reference")
 
 
 def assert_equal_but_for_rounding(found: Any, pictures: int) -> None:

@@ -11,9 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from streamseg.errors import ExportError
 from streamseg.models.corners import LEVELS, NMS_IOU, Corners, excess, inside
-from streamseg.models.instance_tensors import InstanceTensors
+from streamseg.models.instance_tensors import InstanceTensors, check_limits
 from streamseg.models.picodet.decode import decoded_boxes, joint_probabilities
 from streamseg.models.picodet.mask_branch import mask_logits
 from streamseg.models.picodet.network import PicoDet, PicoHeads, level_points
@@ -55,10 +54,7 @@ class PicoTail(nn.Module):
         classes = len(model.config.classes if columns is None else columns)
         self.locations = min(MOST_LOCATIONS, len(points))
         self.pairs = min(MOST_PAIRS, self.locations * classes)
-        if not 1 <= max_detections <= self.pairs:
-            raise ExportError(f"max_detections {max_detections}: must be 1…{self.pairs}")
-        if not 0 <= score_threshold < 1:
-            raise ExportError(f"score_threshold {score_threshold}: must be 0…1")
+        check_limits(max_detections, self.pairs, score_threshold)
         self.max_detections, self.score_threshold = max_detections, score_threshold
         self.cross_class = cross_class
         self.input_hw = model.config.input_hw

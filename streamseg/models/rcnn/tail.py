@@ -11,10 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from streamseg.errors import ExportError
 from streamseg.models.corners import LEVELS, Corners
 from streamseg.models.greedy_nms import greedy_survivors
-from streamseg.models.instance_tensors import InstanceTensors
+from streamseg.models.instance_tensors import InstanceTensors, check_limits
 from streamseg.models.rcnn.boxes import level_anchors, moved, within
 from streamseg.models.rcnn.network import BOX_BINS, MaskRcnn, RcnnHeads
 from streamseg.models.rcnn.roi_align import PyramidMap
@@ -75,10 +74,7 @@ class RcnnTail(nn.Module):
         self.level_sizes = [len(level) for level in anchors]
         self.proposals = min(config.proposals, sum(self.level_sizes))
         self.pairs = min(MOST_PAIRS, self.proposals * len(channels))
-        if not 1 <= max_detections <= self.pairs:
-            raise ExportError(f"max_detections {max_detections}: must be 1…{self.pairs}")
-        if not 0 <= score_threshold < 1:
-            raise ExportError(f"score_threshold {score_threshold}: must be 0…1")
+        check_limits(max_detections, self.pairs, score_threshold)
         self.max_detections = max_detections
         self.score_threshold = max(score_threshold, KEPT_SCORE)
         self.cross_class = cross_class

@@ -11,10 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from streamseg.errors import ExportError
 from streamseg.models.corners import Corners
 from streamseg.models.greedy_nms import greedy_survivors
-from streamseg.models.instance_tensors import InstanceTensors
+from streamseg.models.instance_tensors import InstanceTensors, check_limits
 from streamseg.models.rtmdet.config import MASK_CHANNELS, STRIDES
 from streamseg.models.rtmdet.head import KERNEL_PARTS, RtmDetHeads
 from streamseg.models.rtmdet.network import RtmDet, rtmdet_points
@@ -63,10 +62,7 @@ class RtmDetTail(nn.Module):
         self.level_sizes = [(self.input_hw[0] // s) * (self.input_hw[1] // s) for s in STRIDES]
         self.num_classes = len(config.classes if columns is None else columns)
         pairs = sum(min(LEVEL_PAIRS, size * self.num_classes) for size in self.level_sizes)
-        if not 1 <= max_detections <= pairs:
-            raise ExportError(f"max_detections {max_detections}: must be 1…{pairs}")
-        if not 0 <= score_threshold < 1:
-            raise ExportError(f"score_threshold {score_threshold}: must be 0…1")
+        check_limits(max_detections, pairs, score_threshold)
         self.max_detections = max_detections
         self.score_threshold = max(score_threshold, KEPT_SCORE)
         self.cross_class = cross_class

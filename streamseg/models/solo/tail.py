@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
-from streamseg.errors import ExportError
-from streamseg.models.instance_tensors import InstanceTensors
+from streamseg.models.instance_tensors import InstanceTensors, check_limits
 from streamseg.models.solo.config import SoloConfig
 from streamseg.models.solo.masks import DynamicMasks, masks_of, rows
 
@@ -83,10 +82,7 @@ class SoloTail(nn.Module):
         cells = sum(grid * grid for grid in grids)
         self.candidates = min(candidates, cells * num_classes)
         self.compared = min(CANDIDATES, self.candidates)
-        if not 1 <= max_detections <= self.compared:
-            raise ExportError(f"max_detections {max_detections}: must be 1…{self.compared}")
-        if not 0 <= score_threshold < 1:
-            raise ExportError(f"score_threshold {score_threshold}: must be 0…1")
+        check_limits(max_detections, self.compared, score_threshold)
         self.max_detections = max_detections
         self.score_threshold = max(score_threshold, KEPT_SCORE)
         areas = [torch.full((g * g,), float(a)) for g, a in zip(self.grids, min_areas, strict=True)]

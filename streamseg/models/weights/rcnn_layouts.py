@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from streamseg.models.weights.solo_layouts import detectron2_stage
+
 __all__ = [
     "DETECTRON2_RENAMES",
     "MMDETECTION_RCNN_RENAMES",
@@ -48,20 +50,10 @@ MMDETECTION_RCNN_RENAMES: Renames = (
 )
 
 
-def _detectron2_stage(i: int) -> Renames:
-    theirs, ours = rf"^backbone\.bottom_up\.res{i + 2}\.(\d+)\.", rf"backbone.body.layer{i + 1}.\1."
-    return (
-        (rf"{theirs}conv(\d)\.norm\.", rf"{ours}bn\2."),
-        (rf"{theirs}shortcut\.norm\.", rf"{ours}downsample.1."),
-        (rf"{theirs}shortcut\.", rf"{ours}downsample.0."),
-        (theirs, ours),
-    )
-
-
 DETECTRON2_RENAMES: Renames = (
     (r"^backbone\.bottom_up\.stem\.conv1\.norm\.", "backbone.body.bn1."),
     (r"^backbone\.bottom_up\.stem\.", "backbone.body."),
-    *(rename for i in range(4) for rename in _detectron2_stage(i)),
+    *(rename for i in range(4) for rename in detectron2_stage(i, f"backbone.body.layer{i + 1}")),
     *((rf"^backbone\.fpn_lateral{i + 2}\.", f"backbone.fpn.inner_blocks.{i}.0.") for i in range(4)),
     *((rf"^backbone\.fpn_output{i + 2}\.", f"backbone.fpn.layer_blocks.{i}.0.") for i in range(4)),
     (r"^pixel_(mean|std)$", ""),

@@ -12,7 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-__all__ = ["ADELAIDET_RENAMES", "MMDETECTION_RENAMES", "ORIGINAL_RENAMES", "from_bgr", "modulated"]
+__all__ = [
+    "ADELAIDET_RENAMES",
+    "MMDETECTION_RENAMES",
+    "ORIGINAL_RENAMES",
+    "detectron2_stage",
+    "from_bgr",
+    "modulated",
+]
 
 Renames = tuple[tuple[str, str], ...]
 State = dict[str, Any]
@@ -37,8 +44,9 @@ ORIGINAL_RENAMES: Renames = (
 )
 
 
-def _adelaidet_stage(i: int) -> Renames:
-    theirs, ours = rf"^backbone\.bottom_up\.res{i + 2}\.(\d+)\.", rf"backbone.layers.{i}.\1."
+def detectron2_stage(i: int, ours: str) -> Renames:
+    """Of a ResNet's stage `i` from 0, whose blocks are here in `ours`."""
+    theirs, ours = rf"^backbone\.bottom_up\.res{i + 2}\.(\d+)\.", rf"{ours}.\1."
     return (
         (rf"{theirs}conv(\d)\.norm\.", rf"{ours}bn\2."),
         (rf"{theirs}shortcut\.norm\.", rf"{ours}downsample.1."),
@@ -56,7 +64,7 @@ def _adelaidet_tower(theirs: str, ours: str) -> Renames:
 ADELAIDET_RENAMES: Renames = (
     (r"^backbone\.bottom_up\.stem\.conv1\.norm\.", "backbone.bn1."),
     (r"^backbone\.bottom_up\.stem\.", "backbone."),
-    *(rename for i in range(4) for rename in _adelaidet_stage(i)),
+    *(rename for i in range(4) for rename in detectron2_stage(i, f"backbone.layers.{i}")),
     *((rf"^backbone\.fpn_lateral{i + 2}\.", f"neck.lateral_convs.{i}.conv.") for i in range(4)),
     *((rf"^backbone\.fpn_output{i + 2}\.", f"neck.fpn_convs.{i}.conv.") for i in range(4)),
     *_adelaidet_tower("cate_tower", "cls_convs"),
